@@ -1,0 +1,52 @@
+# GNU make 3.81 is enough, so macOS's own works. Every target sets up what it needs.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+TOOLS := .tools
+# uv from the PATH, else one of our own; it uses the Python that is here and never downloads one
+UV := $(shell command -v uv 2>/dev/null || echo $(TOOLS)/bin/uv)
+UV_VERSION := 0.13.9
+export UV_PYTHON_DOWNLOADS := never
+RUN := $(UV) run --frozen --no-sync
+
+.PHONY: help setup demo test lint format bench clean
+
+help: ## Print this help
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+
+$(TOOLS)/bin/uv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or later is needed, and $(PYTHON) is older: run make PYTHON=python3.12"; exit 1; }
+	$(PYTHON) -m venv $(TOOLS)
+	$(TOOLS)/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+
+.venv/.synced: uv.lock pyproject.toml operator/pyproject.toml images/vllm/pyproject.toml devcluster/pyproject.toml | setup-uv
+	$(UV) sync --locked --quiet --python $(PYTHON)
+	@touch $@
+
+.PHONY: setup-uv
+setup-uv: $(filter $(TOOLS)/bin/uv,$(UV))
+
+setup: .venv/.synced ## Install everything into .venv, from the lock file
+
+demo: setup ## Plan three models against a local hub: a window everywhere, in part, and nowhere
+	@$(RUN) python -m devcluster.demo
+
+test: setup ## Run every test a machine without a GPU can run
+	$(RUN) pytest -q
+
+lint: setup ## Check style, types and the arrows between packages
+	$(RUN) ruff check .
+	$(RUN) ruff format --check .
+	$(RUN) mypy
+	$(RUN) lint-imports
+
+format: setup ## Rewrite the code in the house style
+	$(RUN) ruff format .
+	$(RUN) ruff check --fix .
+
+bench: setup ## Print how fast the command answers
+	$(RUN) python -m bench.plan
+
+clean: ## Remove what the targets above made
+	rm -rf .venv $(TOOLS) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

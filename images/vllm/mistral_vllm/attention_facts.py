@@ -1,0 +1,117 @@
+"""Everything the choice of a backend depends on, gathered before the first rule is asked."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from mistral_vllm.layout import AttentionLayout, LayerType
+from mistral_vllm.runtimes import ComputeCapability, Platform, Runtime
+
+if TYPE_CHECKING:  # a tenth of this package's import time, for one annotation
+    from mistral_vllm.profiles import Profile
+
+
+class XFormersStatus(StrEnum):
+    """Whether XFormers can be used at all, before any constraint of the model is asked."""
+
+    AVAILABLE = "Available"
+    NOT_INSTALLED = "NotInstalled"  # the runtime should have it, and it is said to be missing
+    NOT_IN_RUNTIME = "NotInRuntime"  # this vLLM has no such backend
+    NOT_ON_CUDA = "NotOnCUDA"
+
+
+@dataclass(frozen=True, slots=True)
+class EngineFeatures:
+    """What a user's own engine arguments and environment switch on, as far as it matters to attention."""
+
+    block_size_tokens: int | None = None
+    speculative_decoding: bool = False
+    batch_invariant: bool = False
+    decode_context_parallel_size: int = 1
+    hybrid_kv_cache_disabled: bool = False
+    kv_connector: bool = False
+    hnd_kv_cache: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AttentionFacts:
+    """The input of every rule and constraint.
+
+    ``None`` for ``compute_capability`` or ``head_size`` means unknown: what depends on it is not rejected, and no
+    measured profile is used.
+    """
+
+    layout: AttentionLayout
+    runtime: Runtime
+    compute_capability: ComputeCapability | None = None
+    head_size: int | None = None
+    dtype: str = "bfloat16"  # what attention computes in
+    kv_cache_dtype: str = "auto"  # what is asked for, or what the checkpoint turns "auto" into
+    max_model_len_tokens: int | None = None
+    requested: str | None = None  # a backend's name; None leaves the choice to the rules
+    xformers_installed: bool = True
+    latent_attention: bool = False  # multi-head latent attention (MLA) brings its own backends
+    features: EngineFeatures = EngineFeatures()
+    profile: "Profile | None" = None
+
+    @property
+    def window_bites(self) -> bool:
+        """Whether some layer of this deployment ever leaves a token out."""
+        return self.layout.bites(self.max_model_len_tokens)
+
+    @property
+    def xformers(self) -> XFormersStatus:
+        """Whether XFormers can be used at all."""
+        if self.runtime.platform is not Platform.CUDA:
+            return XFormersStatus.NOT_ON_CUDA
+        if self.runtime.backend("XFORMERS") is None:
+            return XFormersStatus.NOT_IN_RUNTIME
+        return XFormersStatus.AVAILABLE if self.xformers_installed else XFormersStatus.NOT_INSTALLED
+
+    @property
+    def kinds(self) -> tuple[LayerType, ...]:
+        """The kinds of layers the model has, sliding first."""
+        return tuple(kind for kind in LayerType if kind in self.layout.layers)
+
+
+def features_of(extra_args: Sequence[str], env: Mapping[str, str] | None = None) -> EngineFeatures:
+    """Read what matters to attention from vLLM command line arguments and environment variables.
+
+    Accepts ``--flag value``, ``--flag=value`` and underscores for hyphens, as vLLM's parser does. A value that is no
+    number where one is due counts as absent: vLLM itself refuses it at start.
+    """
+    flags = _flags(extra_args)
+    env = env or {}
+
+    def number(*names: str) -> int | None:
+        text = next((flags[name] for name in names if name in flags), "")
+        return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
+
+    return EngineFeatures(
+        block_size_tokens=number("block-size"),
+        speculative_decoding=any(
+            name == "speculative-config" or name.startswith("speculative-config.") for name in flags
+        )
+        or bool(
+            {"speculative-model", "num-speculative-tokens", "spec-method", "spec-model", "spec-tokens"} & flags.keys()
+        ),
+        batch_invariant=env.get("VLLM_BATCH_INVARIANT", "0") not in ("", "0"),
+        decode_context_parallel_size=number("decode-context-parallel-size", "dcp") or 1,
+        hybrid_kv_cache_disabled="disable-hybrid-kv-cache-manager" in flags,
+        kv_connector=any(name.split(".")[0] == "kv-transfer-config" for name in flags),
+        hnd_kv_cache=env.get("VLLM_KV_CACHE_LAYOUT", "").upper() == "HND",
+    )
+
+
+def _flags(extra_args: Sequence[str]) -> dict[str, str]:
+    flags: dict[str, str] = {}
+    name = ""
+    for argument in extra_args:
+        if argument.startswith("-"):
+            written, _, value = argument.lstrip("-").partition("=")
+            name = written.replace("_", "-")
+            flags[name] = value
+        elif name and not flags[name]:
+            flags[name] = argument
+    return flags

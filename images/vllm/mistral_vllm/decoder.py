@@ -1,0 +1,333 @@
+"""Where in a model's files the decoder is described, and what its config class fills in for keys that are absent.
+
+Class defaults are those of transformers 5.23.0 (``models/*/configuration_*.py``); a test holds every one against it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
+
+from mistral_vllm.reasons import Finding, FindingReason, LayoutReason, Unsupported
+
+
+class ConfigFormat(StrEnum):
+    """vLLM's ``--config-format``: which file, and so whose vocabulary."""
+
+    HF = "hf"  # config.json
+    MISTRAL = "mistral"  # params.json
+
+    @property
+    def file_name(self) -> str:
+        """The file of this format."""
+        return "config.json" if self is ConfigFormat.HF else "params.json"
+
+
+_GEOMETRY: Final = (
+    "num_hidden_layers",
+    "hidden_size",
+    "num_attention_heads",
+    "num_key_value_heads",
+    "head_dim",
+    "intermediate_size",
+    "vocab_size",
+    "max_position_embeddings",
+    "tie_word_embeddings",
+    "sliding_window",
+)
+
+
+def _class_defaults(*values: Any, **more: Any) -> Mapping[str, Any]:
+    return MappingProxyType(dict(zip(_GEOMETRY, values, strict=True)) | more)
+
+
+CLASS_DEFAULTS: Final[Mapping[str, Mapping[str, Any]]] = MappingProxyType(
+    {
+        "mistral": _class_defaults(32, 4096, 32, 8, None, 14336, 32000, 131072, False, 4096),
+        "ministral": _class_defaults(32, 4096, 32, 8, None, 14336, 32000, 131072, False, 4096),
+        "ministral3": _class_defaults(34, 4096, 32, 8, 128, 14336, 131072, 262144, False, None),
+        "mixtral": _class_defaults(32, 4096, 32, 8, None, 14336, 32000, 131072, False, None, num_local_experts=8),
+        "llama": _class_defaults(32, 4096, 32, None, None, 11008, 32000, 2048, False, None),
+        "qwen2": _class_defaults(
+            32, 4096, 32, 32, None, 22016, 151936, 32768, False, 4096, use_sliding_window=False, max_window_layers=28
+        ),
+        "gemma2": _class_defaults(26, 2304, 8, 4, 256, 9216, 256000, 8192, True, 4096, sliding_window_pattern=2),
+        "gemma3_text": _class_defaults(26, 2304, 8, 4, 256, 9216, 262208, 131072, True, 4096, sliding_window_pattern=6),
+        "voxtral_realtime_text": _class_defaults(32, 4096, 32, 8, None, 14336, 32000, 131072, None, 4096),
+        "mistral4": _class_defaults(
+            36, 4096, 32, 32, 128, 12288, 131072, 1048576, False, None, kv_lora_rank=256, qk_rope_head_dim=64
+        ),
+    }
+)
+
+
+class _Outer(NamedTuple):
+    """A multimodal class: which decoder its ``text_config`` is, and what it fills in."""
+
+    decoder: str
+    without_text_config: Mapping[str, Any] = MappingProxyType({})
+    beside_text_config: Mapping[str, Any] = MappingProxyType({})
+
+
+_VOXTRAL: Final = MappingProxyType(
+    {
+        "num_hidden_layers": 30,
+        "hidden_size": 3072,
+        "num_key_value_heads": 8,
+        "head_dim": 128,
+        "intermediate_size": 8192,
+        "vocab_size": 131072,
+        "max_position_embeddings": 131072,
+    }
+)
+_VOXTRAL_REALTIME: Final = MappingProxyType(
+    {
+        **_VOXTRAL,
+        "num_hidden_layers": 26,
+        "intermediate_size": 9216,
+        "tie_word_embeddings": True,
+        "sliding_window": 8192,
+    }
+)
+_MISTRAL3: Final = MappingProxyType(
+    {
+        "num_hidden_layers": 40,
+        "hidden_size": 5120,
+        "head_dim": 128,
+        "intermediate_size": 32768,
+        "vocab_size": 131072,
+        "sliding_window": None,
+    }
+)
+OUTER_CLASSES: Final[Mapping[str, _Outer]] = MappingProxyType(
+    {
+        "mistral3": _Outer("mistral", without_text_config=_MISTRAL3),
+        "llava": _Outer("llama"),
+        "llava_next": _Outer("llama"),
+        "voxtral": _Outer("llama", _VOXTRAL, _VOXTRAL),
+        "voxtral_realtime": _Outer("voxtral_realtime_text", _VOXTRAL_REALTIME, _VOXTRAL_REALTIME),
+    }
+)
+_TEXT_KEYS: Final = ("text_config", "llm_config", "language_config")
+_ARCHITECTURES: Final = MappingProxyType(
+    {
+        "MistralForCausalLM": "mistral",
+        "MistralModel": "mistral",
+        "MistralForSequenceClassification": "mistral",
+        "Ministral3ForCausalLM": "ministral3",
+        "MixtralForCausalLM": "mixtral",
+    }
+)
+# vLLM's _remap_general_mistral_args (transformers_utils/configs/mistral.py)
+_PARAMS_NAMES: Final = MappingProxyType(
+    {
+        "dim": "hidden_size",
+        "n_kv_heads": "num_key_value_heads",
+        "n_layers": "num_hidden_layers",
+        "n_heads": "num_attention_heads",
+        "hidden_dim": "intermediate_size",
+        "tied_embeddings": "tie_word_embeddings",
+    }
+)
+_OBJECT_KEYS: Final = (
+    *_GEOMETRY,
+    "layer_types",
+    "model_type",
+    "dtype",
+    "torch_dtype",
+    "kv_lora_rank",
+    "qk_rope_head_dim",
+    "num_local_experts",
+    "rope_parameters",
+    "rope_scaling",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Decoder:
+    """The decoder's part of a config, under transformers' names.
+
+    ``written`` is what the file says; ``defaults`` what the class fills in. For an object such as a
+    ``PretrainedConfig`` the class has done so already, and ``defaults`` is empty.
+    """
+
+    written: Mapping[str, Any]
+    defaults: Mapping[str, Any]
+    model_type: str | None
+    config_format: ConfigFormat
+    path: str = ""  # "text_config." where the decoder is nested
+    resolved: bool = False  # the config class has applied its own rules already
+    multimodal: bool = False
+    findings: tuple[Finding, ...] = ()
+
+    def get(self, key: str) -> Any:
+        """Return the value written, else the class default, else None."""
+        return self.written[key] if key in self.written else self.defaults.get(key)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self.written
+
+
+def detect_format(config: object) -> ConfigFormat:
+    """Tell params.json from config.json by its vocabulary; anything that is no mapping speaks transformers'."""
+    if not isinstance(config, Mapping):
+        return ConfigFormat.HF
+    mistral_words = "n_layers" in config or "dim" in config
+    hf_words = "model_type" in config or "architectures" in config or "num_hidden_layers" in config
+    return ConfigFormat.MISTRAL if mistral_words and not hf_words else ConfigFormat.HF
+
+
+def find_decoder(config: object, config_format: ConfigFormat | None = None) -> Decoder:
+    """Return the decoder's part of a config.
+
+    Parameters
+    ----------
+    config : mapping or object
+        config.json or params.json as a mapping, or anything with the same words as attributes.
+    config_format
+        Which of the two a mapping is; told from its words when None.
+
+    Raises
+    ------
+    Unsupported
+        When there is no decoder to read: words of the other format, a ``text_config`` that is no object.
+    """
+    config_format = config_format or detect_format(config)
+    if not isinstance(config, Mapping):
+        return _decoder_of_object(config)
+    if config_format is ConfigFormat.MISTRAL:
+        return _decoder_of_params(config)
+    return _decoder_of_config(config)
+
+
+def _decoder_of_object(config: object) -> Decoder:
+    path, inner = "", config
+    for key in _TEXT_KEYS:
+        candidate = getattr(config, key, None)
+        if candidate is not None:
+            if isinstance(candidate, Mapping):
+                raise Unsupported(
+                    LayoutReason.DECODER_INVALID,
+                    f"{key} of the config object is a plain mapping; pass the whole config as a mapping instead",
+                )
+            path, inner = f"{key}.", candidate
+            break
+    written = {key: getattr(inner, key) for key in _OBJECT_KEYS if hasattr(inner, key)}
+    model_type = written.get("model_type")
+    return Decoder(
+        written,
+        {},
+        model_type if isinstance(model_type, str) else None,
+        ConfigFormat.HF,
+        path=path,
+        resolved=True,
+        multimodal=bool(path),
+    )
+
+
+def _decoder_of_params(params: Mapping[str, Any]) -> Decoder:
+    written = {key: value for key, value in params.items() if key not in _PARAMS_NAMES}
+    written |= {name: params[key] for key, name in _PARAMS_NAMES.items() if key in params}
+    multimodal = params.get("multimodal")
+    has_tower = bool(params.get("vision_encoder")) or (isinstance(multimodal, Mapping) and bool(multimodal))
+    return Decoder(written, {}, None, ConfigFormat.MISTRAL, multimodal=has_tower)
+
+
+def _decoder_of_config(config: Mapping[str, Any]) -> Decoder:
+    outer_type = config.get("model_type")
+    outer = OUTER_CLASSES.get(outer_type) if isinstance(outer_type, str) else None
+    text_key = next((key for key in _TEXT_KEYS if config.get(key) is not None), None)
+    if text_key is None:
+        if outer is None:
+            return _flat_decoder(config)
+        return Decoder(
+            {},
+            {**CLASS_DEFAULTS[outer.decoder], **outer.without_text_config},
+            outer.decoder,
+            ConfigFormat.HF,
+            path="text_config.",
+            multimodal=True,
+            findings=_outer_window(config),
+        )
+    inner = config[text_key]
+    if not isinstance(inner, Mapping):
+        raise Unsupported(
+            LayoutReason.DECODER_INVALID, f"config.json: {text_key} is {json_kind(inner)}, expected an object"
+        )
+    if isinstance(outer_type, str) and outer_type in CLASS_DEFAULTS:
+        raise Unsupported(
+            LayoutReason.DECODER_INVALID,
+            f"config.json: model_type {outer_type!r} is a text model and yet has a {text_key}: which one is meant?",
+        )
+    inner_type = inner.get("model_type", outer.decoder if outer else None)
+    if inner_type is not None and not isinstance(inner_type, str):
+        raise Unsupported(
+            LayoutReason.MODEL_TYPE_UNKNOWN,
+            f"config.json: {text_key}.model_type is {json_kind(inner_type)}, expected a string",
+        )
+    defaults = {**CLASS_DEFAULTS.get(inner_type or "", {}), **(outer.beside_text_config if outer else {})}
+    return Decoder(
+        inner,
+        defaults,
+        inner_type,
+        ConfigFormat.HF,
+        path=f"{text_key}.",
+        multimodal=True,
+        findings=_outer_window(config),
+    )
+
+
+def _flat_decoder(config: Mapping[str, Any]) -> Decoder:
+    foreign = [key for key in ("n_layers", "dim", "n_heads") if key in config]
+    if foreign and "num_hidden_layers" not in config:
+        raise Unsupported(
+            LayoutReason.FOREIGN_KEYS,
+            f"config.json uses params.json's words ({', '.join(foreign)}), as MLX conversions do; neither transformers "
+            "nor vLLM reads them there, and both would fill in a different model",
+        )
+    model_type = config.get("model_type")
+    if model_type is not None and not isinstance(model_type, str):
+        raise Unsupported(
+            LayoutReason.MODEL_TYPE_UNKNOWN, f"config.json: model_type is {json_kind(model_type)}, expected a string"
+        )
+    findings: tuple[Finding, ...] = ()
+    if model_type is None:
+        architectures = config.get("architectures")
+        names = architectures if isinstance(architectures, list) else []
+        model_type = next(
+            (_ARCHITECTURES[name] for name in names if isinstance(name, str) and name in _ARCHITECTURES), None
+        )
+        if model_type is not None:
+            findings = (
+                Finding(
+                    FindingReason.MODEL_TYPE_MISSING,
+                    f"config.json has no model_type; read as {model_type!r} from its architectures, but transformers "
+                    "refuses such a file",
+                ),
+            )
+    return Decoder(config, CLASS_DEFAULTS.get(model_type or "", {}), model_type, ConfigFormat.HF, findings=findings)
+
+
+def _outer_window(config: Mapping[str, Any]) -> tuple[Finding, ...]:
+    if config.get("sliding_window") is None:
+        return ()
+    return (
+        Finding(
+            FindingReason.OUTER_WINDOW_IGNORED,
+            "config.json: the top-level sliding_window of a multimodal model is ignored; only text_config counts",
+        ),
+    )
+
+
+def json_kind(value: object) -> str:
+    """Name a JSON value's type as JSON does."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return f"the boolean {str(value).lower()}"
+    if isinstance(value, int | float):
+        return "a number"
+    if isinstance(value, str):
+        return "a string"
+    return "a list" if isinstance(value, list | tuple) else "an object"

@@ -1,0 +1,1 @@
+"""The operator that serves Mistral models with vLLM, and its command line."""

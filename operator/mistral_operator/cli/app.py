@@ -1,0 +1,37 @@
+"""The command's root: what it is called, its version, and its subcommands."""
+
+from importlib import metadata
+from typing import Annotated
+
+import typer
+
+from mistral_operator.cli.plan import plan
+
+_app = typer.Typer(
+    name="mistral-operator",
+    help="Serve Mistral models with vLLM on Kubernetes, on the attention backend their own config asks for.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+_app.command()(plan)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"mistral-operator {metadata.version('mistral-operator')}")
+        raise typer.Exit
+
+
+@_app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Run the command line and exit with its code."""
+    _app()

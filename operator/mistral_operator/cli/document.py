@@ -1,0 +1,86 @@
+"""A plan as one object with the status's field names: what ``-o json`` and ``-o yaml`` print.
+
+Sizes are bytes, lengths are tokens. A key that does not apply is absent.
+"""
+
+from typing import Any
+
+from mistral_operator.planning.memory import MemoryPlan
+from mistral_operator.planning.plan import Plan
+
+
+def plan_document(plan: Plan) -> dict[str, Any]:
+    """Return the plan as JSON values."""
+    return _present(
+        {
+            "model": _model(plan),
+            "runtime": {"name": str(plan.request.runtime.name), "version": plan.request.runtime.version},
+            "attention": _attention(plan),
+            "memory": None if plan.memory is None else _memory(plan, plan.memory),
+            "args": list(plan.args),
+            "env": dict(plan.env),
+            "warnings": [{"reason": str(found.reason), "message": found.message} for found in plan.findings],
+            "assumptions": list(plan.assumptions),
+        }
+    )
+
+
+def _model(plan: Plan) -> dict[str, Any]:
+    return _present(
+        {
+            "id": plan.facts.id,
+            "revision": plan.facts.revision if plan.facts.commit is not None else None,
+            "commit": plan.facts.commit,
+            "architecture": plan.architecture,
+            "source": plan.config_format.file_name,
+            "parameters": plan.parameters,
+            "weights": plan.weights_bytes,
+            "dtype": plan.precision.dtype,
+            "quantization": plan.precision.quantization,
+            "headSize": plan.geometry.head_size,
+            "maxModelLen": plan.max_model_len_tokens,
+        }
+    )
+
+
+def _attention(plan: Plan) -> dict[str, Any]:
+    decision, layout = plan.decision, plan.layout
+    return _present(
+        {
+            "slidingWindow": layout.window_tokens,
+            "layers": {"sliding": layout.sliding, "full": layout.full},
+            "backends": {str(kind): backend for kind, backend in decision.backends.items()},
+            "reason": str(decision.reason),
+            "message": decision.message,
+            "rejected": [
+                {"backend": rejected.backend, "reason": str(rejected.reason), "message": rejected.message}
+                for rejected in decision.rejected
+            ],
+            "xformers": str(decision.xformers),
+        }
+    )
+
+
+def _memory(plan: Plan, memory: MemoryPlan) -> dict[str, Any]:
+    cache = memory.kv_cache
+    return {
+        "perGPU": memory.total_bytes,
+        "usable": memory.usable_bytes,
+        "weights": memory.weights_bytes,
+        "working": memory.working_bytes,
+        "kvCache": memory.kv_cache_bytes,
+        "kvCachePerToken": cache.bytes_per_token,
+        "kvCacheTokens": cache.tokens,
+        "kvCacheBlocks": cache.blocks,
+        "kvCacheBlocksPerSequence": cache.blocks_per_request,
+        "kvCacheBlockSize": cache.block_size_tokens,
+        "slidingTokensPerSequence": cache.sliding_tokens_per_request,
+        "concurrentSequences": round(cache.concurrent_sequences, 2),
+        "largestMaxModelLen": memory.largest_max_model_len_tokens,
+        "gpus": plan.request.tensor_parallel,
+        "fits": memory.fits,
+    }
+
+
+def _present(values: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in values.items() if value is not None}

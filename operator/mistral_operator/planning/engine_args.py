@@ -1,0 +1,134 @@
+"""A plan as vLLM is told it: the arguments after ``vllm serve`` and the environment.
+
+Nothing is left to a release's own choice where releases differ: formats, lengths, batch sizes and memory are always
+said.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from mistral_operator.planning.facts import ModelFacts, WeightFormat
+from mistral_operator.planning.problems import PlanReason, Problem, Unplannable
+from mistral_operator.planning.request import PlanRequest
+from mistral_vllm.decision import BackendDecision
+from mistral_vllm.decoder import ConfigFormat
+from mistral_vllm.layout import LayerType
+from mistral_vllm.runtimes import AUTO, Platform, Runtime, RuntimeName, Selector
+
+PLUGIN_NAME: Final = "mistral_vllm"
+_KIND_IN_VLLM: Final = {LayerType.SLIDING: "sliding_window", LayerType.FULL: "full_attention"}  # KVCacheSpecKind
+_RENDERED: Final = frozenset(
+    {
+        "model", "revision", "tokenizer-revision", "config-format", "load-format", "tokenizer-mode", "dtype",
+        "kv-cache-dtype", "max-model-len", "max-num-batched-tokens", "max-num-seqs", "gpu-memory-utilization",
+        "tensor-parallel-size", "attention-backend", "attention-config", "hf-overrides",
+    }
+)  # fmt: skip
+_SHORT: Final = {"tp": "tensor-parallel-size", "ac": "attention-config"}
+_RENDERED_ENV: Final = frozenset({"VLLM_ATTENTION_BACKEND", "VLLM_PLUGINS", "MISTRAL_VLLM_REQUIRED"})
+
+
+def model_args(
+    facts: ModelFacts,
+    config_format: ConfigFormat,
+    load_format: WeightFormat,
+    request: PlanRequest,
+    max_model_len: int,
+) -> list[str]:
+    """Return the model and everything about it that is always said: formats, lengths, batch sizes, memory, dtypes."""
+    args = [facts.id]
+    if facts.commit is not None:
+        args += ["--revision", facts.commit, "--tokenizer-revision", facts.commit]
+    args += ["--config-format", config_format]
+    explicit = request.runtime.release is None or request.runtime.release.explicit_hf_formats
+    args += ["--load-format", "auto" if load_format is WeightFormat.HF and not explicit else load_format]
+    args += ["--tokenizer-mode", _tokenizer_mode(facts, config_format, explicit=explicit)]
+    args += ["--max-model-len", str(max_model_len)]
+    args += ["--max-num-batched-tokens", str(request.max_num_batched_tokens)]
+    args += ["--max-num-seqs", str(request.max_num_seqs)]
+    if request.runtime.platform is Platform.CUDA:
+        args += ["--gpu-memory-utilization", str(request.gpu_memory_utilization)]
+    if request.dtype not in (None, "auto"):
+        args += ["--dtype", request.dtype]
+    if request.kv_cache_dtype != "auto":
+        args += ["--kv-cache-dtype", request.kv_cache_dtype]
+    if request.tensor_parallel > 1:
+        args += ["--tensor-parallel-size", str(request.tensor_parallel)]
+    return args
+
+
+def hub_env(request: PlanRequest) -> dict[str, str]:
+    """Return what makes the pod read the hub the plan was made from."""
+    return {"HF_ENDPOINT": request.hf_endpoint} if request.hf_endpoint else {}
+
+
+def attention_args(decision: BackendDecision, runtime: Runtime) -> tuple[list[str], dict[str, str]]:
+    """Return the arguments and the environment that make this release run the decision."""
+    told = {
+        kind: backend.engine_name
+        for kind, name in decision.backends.items()
+        if name != AUTO and (backend := runtime.backend(name)) is not None
+    }
+    names = set(told.values())
+    if not told or runtime.selector is Selector.NONE:
+        return [], {}
+    if runtime.selector is Selector.ENV:
+        return [], {"VLLM_ATTENTION_BACKEND": names.pop()}
+    if len(names) == 1 and len(told) == len(decision.backends):
+        return ["--attention-backend", names.pop()], {}
+    per_kind = {_KIND_IN_VLLM[kind]: name for kind, name in told.items()}
+    return ["--attention-config", _compact({"backend_per_kind": per_kind})], {}
+
+
+def override_args(overrides: Mapping[str, Any]) -> list[str]:
+    """Return ``--hf-overrides``, or nothing."""
+    return ["--hf-overrides", _compact(overrides)] if overrides else []
+
+
+def plugin_env(runtime: Runtime) -> dict[str, str]:
+    """Return what makes this project's plugin load, and stop the pod where it cannot do its work."""
+    if runtime.name is not RuntimeName.MISTRAL_VLLM:
+        return {}
+    return {"VLLM_PLUGINS": PLUGIN_NAME, "MISTRAL_VLLM_REQUIRED": "1"}
+
+
+def refuse_conflicts(extra_args: Sequence[str], env: Mapping[str, str]) -> None:
+    """Refuse a user's argument or variable that the plan renders itself.
+
+    Raises
+    ------
+    Unplannable
+        Naming the argument or the variable.
+    """
+    for argument in extra_args:
+        if not argument.startswith("-"):
+            continue
+        written = argument.split("=", 1)[0].split(".", 1)[0]
+        name = written.lstrip("-").replace("_", "-")
+        if _SHORT.get(name, name) in _RENDERED:
+            raise Unplannable(
+                Problem.PLACEMENT,
+                PlanReason.ARGUMENT_CONFLICT,
+                f"extra argument {written} repeats what the plan renders itself",
+                "Remove it, and say it through the plan's own setting",
+            )
+    for name in sorted(_RENDERED_ENV & env.keys()):
+        raise Unplannable(
+            Problem.PLACEMENT,
+            PlanReason.ARGUMENT_CONFLICT,
+            f"environment variable {name} is set by the plan itself",
+            "Remove it, and say it through the plan's own setting",
+        )
+
+
+def _compact(value: Mapping[str, Any]) -> str:
+    return json.dumps(value, separators=(",", ":"), sort_keys=True)
+
+
+def _tokenizer_mode(facts: ModelFacts, config_format: ConfigFormat, *, explicit: bool) -> str:
+    """Return vLLM's own automatic choice, said aloud: Mistral's tokenizer wherever the model brings it."""
+    brings_it = any(name == "tekken.json" or name.startswith("tokenizer.model.v") for name in facts.tokenizer_files)
+    if brings_it or config_format is ConfigFormat.MISTRAL:
+        return "mistral"
+    return "hf" if explicit else "auto"

@@ -1,0 +1,62 @@
+"""What is known before anything is decided: one revision of one model, and one class of GPU.
+
+``ModelFacts`` is filled by :mod:`mistral_operator.hub` and read by the rest of :mod:`mistral_operator.planning`. It
+holds the files as they are, not what they mean: meaning is :mod:`mistral_vllm.layout`'s business, so that the operator
+and the pod cannot read the same file differently.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from mistral_vllm.runtimes import ComputeCapability
+
+
+class WeightFormat(StrEnum):
+    """vLLM's names for the layouts a checkpoint may come in (``--load-format``)."""
+
+    HF = "hf"  # model*.safetensors, else pytorch_model*.bin
+    MISTRAL = "mistral"  # consolidated*.safetensors
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """The weight files of one format, sized without downloading them.
+
+    ``size_bytes`` is what the tensors occupy as stored, so quantised checkpoints count as what they are.
+    ``parameters`` counts stored elements, which is the number of parameters only where ``dtypes`` holds no packed type.
+    """
+
+    format: WeightFormat
+    size_bytes: int
+    files: tuple[str, ...]
+    parameters: int | None = None
+    dtypes: Mapping[str, int] = field(default_factory=dict)  # safetensors' dtype name -> stored elements
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFacts:
+    """One revision of one model, as its repository or folder holds it."""
+
+    id: str  # hub id, or the folder as the user wrote it
+    revision: str  # what was asked for: a branch, a tag, a commit
+    commit: str | None  # 40 hex digits; None for a local folder
+    config: Mapping[str, Any] | None  # config.json
+    params: Mapping[str, Any] | None  # params.json
+    weights: tuple[Weights, ...] = ()
+    tokenizer_files: frozenset[str] = frozenset()  # base names: tekken.json, tokenizer.model.v3, tokenizer.json, …
+    other_weights: frozenset[str] = frozenset()  # names of weight files vLLM's two formats do not read: *.gguf, …
+
+    def weights_in(self, weight_format: WeightFormat) -> Weights | None:
+        """Return the weights stored in that format, if the model has them."""
+        return next((weights for weights in self.weights if weights.format is weight_format), None)
+
+
+@dataclass(frozen=True, slots=True)
+class GpuClass:
+    """GPUs that are alike: what one class of nodes offers, or what the flags of ``plan`` describe."""
+
+    memory_bytes: int
+    compute_capability: ComputeCapability | None  # None: no GPU, or one that no label describes
+    product: str | None = None  # GPU Feature Discovery's nvidia.com/gpu.product, such as NVIDIA-H200

@@ -1,0 +1,352 @@
+"""One plan: what to run, how, and what it will take, with the reason of every choice.
+
+The only place that puts the parts together. Each step is a pure function of its own module; the first that cannot
+answer raises :class:`Unplannable`, so that there is either a whole plan or one sentence why not.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from mistral_operator.planning import engine_args
+from mistral_operator.planning.facts import ModelFacts, WeightFormat
+from mistral_operator.planning.geometry import Geometry, read_geometry
+from mistral_operator.planning.memory import MemoryPlan, plan_memory
+from mistral_operator.planning.parameters import count_parameters
+from mistral_operator.planning.precision import Precision, resolve_precision
+from mistral_operator.planning.problems import PlanReason, Problem, Unplannable
+from mistral_operator.planning.request import PlanRequest
+from mistral_vllm.attention_facts import AttentionFacts, features_of
+from mistral_vllm.decision import BackendDecision, NoValidBackend, decide
+from mistral_vllm.decoder import ConfigFormat, Decoder, find_decoder
+from mistral_vllm.engine_reading import engine_override
+from mistral_vllm.files import ConfigFiles, read_files
+from mistral_vllm.layout import AttentionLayout
+from mistral_vllm.profiles import Profile, find_profile
+from mistral_vllm.reasons import EngineReason, Finding, Unsupported
+from mistral_vllm.runtimes import XFORMERS, Platform
+
+_GIB = 2**30
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything decided for one model on one class of GPU."""
+
+    facts: ModelFacts
+    request: PlanRequest
+    config_format: ConfigFormat
+    load_format: WeightFormat
+    architecture: str | None
+    layout: AttentionLayout
+    geometry: Geometry
+    precision: Precision
+    max_model_len_tokens: int
+    decision: BackendDecision
+    parameters: int | None
+    weights_bytes: int | None
+    memory: MemoryPlan | None  # None: not a GPU, or weights of unknown size
+    args: tuple[str, ...]
+    env: Mapping[str, str]
+    findings: tuple[Finding, ...]
+    assumptions: tuple[str, ...]
+
+
+def make_plan(facts: ModelFacts, request: PlanRequest, profiles: Sequence[Profile] = ()) -> Plan:
+    """Plan one model, choosing by measured ``profiles`` where one fits.
+
+    A plan is returned even where memory does not suffice: ``plan.memory.fits`` says so, and by how much.
+
+    Raises
+    ------
+    Unplannable
+        When the model cannot be read, or nothing can run it as asked.
+    """
+    files = ConfigFiles(facts.config, facts.params, facts.weights_in(WeightFormat.MISTRAL) is not None)
+    layout, decoder = _read(facts, files)
+    beside = files.config if files.format is ConfigFormat.MISTRAL else None
+    geometry = read_geometry(decoder, len(layout.layers), beside=beside)
+    _check_parallelism(facts, geometry, request)
+    max_model_len, length_overrides, length_findings = _max_model_len(facts, geometry, decoder, request)
+    load_format = _load_format(facts, files.format)
+    precision = resolve_precision(
+        facts,
+        files.chosen,
+        decoder,
+        weight_format=load_format,
+        dtype=request.dtype,
+        kv_cache_dtype=request.kv_cache_dtype,
+        compute_capability=request.gpu.compute_capability,
+        platform=request.runtime.platform,
+    )
+    engine_args.refuse_conflicts(request.extra_args, request.env)
+    decision = _decide(facts, request, layout, geometry, precision, max_model_len, profiles)
+    overrides, engine_findings = _overrides(facts, files, layout, decoder, request)
+    overrides = _merge(overrides, length_overrides)
+    request = _with_batch_defaults(request)
+    parameters, weights_bytes, weight_assumptions = _weights(facts, load_format, geometry, decoder, files, precision)
+    memory = _memory(request, layout, geometry, precision, decision, max_model_len, weights_bytes)
+    attention, attention_env = engine_args.attention_args(decision, request.runtime)
+    return Plan(
+        facts=facts,
+        request=request,
+        config_format=files.format,
+        load_format=load_format,
+        architecture=_architecture(files),
+        layout=layout,
+        geometry=geometry,
+        precision=precision,
+        max_model_len_tokens=max_model_len,
+        decision=decision,
+        parameters=parameters,
+        weights_bytes=weights_bytes,
+        memory=memory,
+        args=(
+            *engine_args.model_args(facts, files.format, load_format, request, max_model_len),
+            *attention,
+            *engine_args.override_args(overrides),
+            *request.extra_args,
+        ),
+        env={**engine_args.hub_env(request), **engine_args.plugin_env(request.runtime), **attention_env, **request.env},
+        findings=(*layout.findings, *engine_findings, *length_findings, *precision.findings),
+        assumptions=(*request.assumptions, *weight_assumptions, *_memory_assumptions(request, memory)),
+    )
+
+
+def _read(facts: ModelFacts, files: ConfigFiles) -> tuple[AttentionLayout, Decoder]:
+    try:
+        return read_files(files), find_decoder(files.chosen, files.format)
+    except Unsupported as error:
+        raise Unplannable(
+            Problem.MODEL,
+            str(error.reason),
+            f"the attention layout of {facts.id} cannot be read: {error.message}",
+            "Correct the file, or choose a revision of the model whose config is consistent",
+        ) from error
+
+
+def _check_parallelism(facts: ModelFacts, geometry: Geometry, request: PlanRequest) -> None:
+    gpus = request.tensor_parallel
+    if geometry.heads % gpus or (geometry.kv_heads % gpus and gpus % geometry.kv_heads):
+        raise Unplannable(
+            Problem.PLACEMENT,
+            PlanReason.PARALLELISM_INVALID,
+            f"{facts.id} has {geometry.heads} attention heads and {geometry.kv_heads} KV heads, "
+            f"which {gpus} GPUs cannot share",
+            "Choose a number of GPUs that divides the heads, such as 1, 2, 4 or 8",
+        )
+
+
+def _max_model_len(
+    facts: ModelFacts, geometry: Geometry, decoder: Decoder, request: PlanRequest
+) -> tuple[int, dict[str, Any], tuple[Finding, ...]]:
+    """Return the longest sequence served; beyond the config's, the override that lets vLLM build its rope that long."""
+    asked, derived = request.max_model_len_tokens, geometry.max_model_len_tokens
+    if asked is None or asked <= derived:
+        return asked or derived, {}, ()
+    if geometry.rope_scaled:
+        raise Unplannable(
+            Problem.PLACEMENT,
+            PlanReason.MAX_MODEL_LEN_INVALID,
+            f"max_model_len {asked} is beyond the {derived} tokens that {facts.id}'s scaled rope is made for",
+            f"Ask for at most {derived}",
+        )
+    words: dict[str, Any] = {"max_position_embeddings": asked}
+    finding = Finding(
+        "LongerThanConfig",
+        f"max_model_len {asked} is beyond the config's {derived}: vLLM is told so by --hf-overrides, "
+        "and the model may not be good that far out",
+    )
+    return asked, {"text_config": words} if decoder.multimodal else words, (finding,)
+
+
+def _load_format(facts: ModelFacts, config_format: ConfigFormat) -> WeightFormat:
+    """Return the weights that go with the config; where the model has only the other kind, those."""
+    preferred = WeightFormat.MISTRAL if config_format is ConfigFormat.MISTRAL else WeightFormat.HF
+    if facts.weights and facts.weights_in(preferred) is None:
+        return facts.weights[0].format
+    return preferred
+
+
+def _decide(
+    facts: ModelFacts,
+    request: PlanRequest,
+    layout: AttentionLayout,
+    geometry: Geometry,
+    precision: Precision,
+    max_model_len: int,
+    profiles: Sequence[Profile],
+) -> BackendDecision:
+    runtime, capability = request.runtime, request.gpu.compute_capability
+    minimum = runtime.release.min_compute_capability if runtime.release else None
+    if runtime.platform is Platform.CUDA and minimum and capability is not None and capability < minimum:
+        raise Unplannable(
+            Problem.PLACEMENT,
+            PlanReason.GPU_TOO_OLD,
+            f"{runtime} needs compute capability {minimum}, the GPU has {capability}",
+            "Choose a newer GPU, or an older vLLM release",
+        )
+    try:
+        return decide(
+            AttentionFacts(
+                layout=layout,
+                runtime=runtime,
+                compute_capability=capability,
+                head_size=geometry.head_size,
+                dtype=precision.dtype,
+                kv_cache_dtype=precision.kv_cache_dtype,
+                max_model_len_tokens=max_model_len,
+                requested=request.attention_backend,
+                xformers_installed=request.xformers_installed,
+                latent_attention=geometry.latent_rank > 0,
+                features=features_of(request.extra_args, request.env),
+                profile=find_profile(
+                    profiles,
+                    compute_capability=capability,
+                    head_size=geometry.head_size,
+                    dtype=precision.dtype,
+                    vllm_version=runtime.version,
+                ),
+            )
+        )
+    except NoValidBackend as error:
+        raise Unplannable(
+            Problem.PLACEMENT,
+            str(error.reason),
+            f"no valid attention backend for {facts.id}: {error.message}",
+            "Leave the choice to the plan (Auto), or change what the sentence names",
+            error.rejected,
+        ) from error
+
+
+def _overrides(
+    facts: ModelFacts, files: ConfigFiles, layout: AttentionLayout, decoder: Decoder, request: PlanRequest
+) -> tuple[Mapping[str, Any], tuple[Finding, ...]]:
+    release = request.runtime.release
+    if release is None or decoder.get("kv_lora_rank"):
+        return {}, ()
+    try:
+        override = engine_override(files, layout, release)
+    except Unsupported as error:
+        raise Unplannable(
+            Problem.MODEL if error.reason is not EngineReason.ENGINE_IGNORES_LAYOUT else Problem.PLACEMENT,
+            str(error.reason),
+            f"{facts.id} on {request.runtime}: {error.message}",
+            "Correct the file in the model's repository, or choose another vLLM release",
+        ) from error
+    return ({}, ()) if override is None else (override.values, (override.finding,))
+
+
+def _merge(left: Mapping[str, Any], right: Mapping[str, Any]) -> dict[str, Any]:
+    """Merge two overrides; both nest under the same key or neither does."""
+    merged = {**left, **right}
+    if "text_config" in left and "text_config" in right:
+        merged["text_config"] = {**left["text_config"], **right["text_config"]}
+    return merged
+
+
+def _with_batch_defaults(request: PlanRequest) -> PlanRequest:
+    """Fill batch sizes with vLLM's own defaults (engine/arg_utils.py): plan and engine agree once they are said.
+
+    From 70 GiB on, A100 apart, vLLM serves 1024 sequences in batches of 8192 tokens; else 256 in 2048. An A100
+    without a product label is told by its compute capability, 8.0, which only it and its kin have.
+    """
+    gpu = request.gpu
+    is_a100 = "A100" in (gpu.product or "").upper() or gpu.compute_capability == (8, 0)
+    large = request.runtime.platform is Platform.CUDA and gpu.memory_bytes >= 70 * _GIB and not is_a100
+    return replace(
+        request,
+        max_num_seqs=request.max_num_seqs or (1024 if large else 256),
+        max_num_batched_tokens=request.max_num_batched_tokens or (8192 if large else 2048),
+    )
+
+
+def _weights(
+    facts: ModelFacts,
+    load_format: WeightFormat,
+    geometry: Geometry,
+    decoder: Decoder,
+    files: ConfigFiles,
+    precision: Precision,
+) -> tuple[int | None, int | None, tuple[str, ...]]:
+    """Return parameters, bytes, and what had to be assumed for them."""
+    counted = count_parameters(geometry, decoder, files.chosen)
+    weights = facts.weights_in(load_format)
+    if weights is not None:
+        stored = weights.parameters if precision.quantization is None else None
+        return counted if precision.quantization is not None else stored or counted, weights.size_bytes, ()
+    if counted is None:
+        return (
+            None,
+            None,
+            ("weights: the model holds none and their size cannot be told from its config, so memory is not planned",),
+        )
+    size_bytes = _stored_bytes(counted, geometry, precision)
+    if size_bytes is None:
+        sentence = (
+            f"weights: the model holds none, and what {precision.quantization} stores cannot be told from its config"
+        )
+        return counted, None, (f"{sentence}, so memory is not planned",)
+    return (
+        counted,
+        size_bytes,
+        (
+            f"weights: the model holds none; {counted:,} parameters in {precision.quantization or precision.dtype}, counted from its config",
+        ),
+    )
+
+
+def _stored_bytes(parameters: int, geometry: Geometry, precision: Precision) -> int | None:
+    """Return what that many parameters take: fp8 stores all but embeddings and head in one byte."""
+    if precision.quantization is None:
+        return parameters * precision.dtype_bytes
+    if precision.quantization in ("fp8", "fp8_e4m3"):
+        return parameters + 2 * geometry.vocab_size * geometry.hidden_size * (precision.dtype_bytes - 1)
+    return None
+
+
+def _memory(
+    request: PlanRequest,
+    layout: AttentionLayout,
+    geometry: Geometry,
+    precision: Precision,
+    decision: BackendDecision,
+    max_model_len: int,
+    weights_bytes: int | None,
+) -> MemoryPlan | None:
+    if weights_bytes is None or request.runtime.platform is not Platform.CUDA:
+        return None
+    backend = request.runtime.backend(XFORMERS) if decision.uses_xformers else None
+    asked = features_of(request.extra_args).block_size_tokens
+    return plan_memory(
+        layout,
+        geometry,
+        gpu_bytes=request.gpu.memory_bytes,
+        utilization=request.gpu_memory_utilization,
+        weights_bytes=weights_bytes,
+        tensor_parallel=request.tensor_parallel,
+        dtype_bytes=precision.dtype_bytes,
+        kv_dtype_bytes=precision.kv_cache_dtype_bytes,
+        block_size_tokens=asked or (backend.kernel_block_size if backend else 16),
+        max_model_len_tokens=max_model_len,
+        max_num_batched_tokens=request.max_num_batched_tokens or 0,
+        max_num_seqs=request.max_num_seqs or 0,
+    )
+
+
+def _memory_assumptions(request: PlanRequest, memory: MemoryPlan | None) -> tuple[str, ...]:
+    if request.runtime.platform is Platform.CPU:
+        return ("memory: not planned for the CPU runtime, whose KV cache is sized by VLLM_CPU_KVCACHE_SPACE",)
+    if memory is None:
+        return ()
+    working = ("working memory (activations, CUDA graphs, CUDA context): estimated; vLLM measures it when it starts",)
+    if request.runtime.release is None or request.runtime.release.first_minor != 26:
+        return (*working, f"KV cache: reserved by vLLM 0.26's rules; those of {request.runtime.version} were not read")
+    return working
+
+
+def _architecture(files: ConfigFiles) -> str | None:
+    architectures = (files.config or {}).get("architectures")
+    if isinstance(architectures, list) and architectures and isinstance(architectures[0], str):
+        return architectures[0]
+    return None

@@ -46,7 +46,7 @@ format: setup ## Rewrite the code in the house style
 	$(RUN) ruff check --fix .
 
 bench: setup ## Print how fast the command answers
-	$(RUN) python -m bench.plan
+	$(RUN) python bench/plan.py
 
 clean: ## Remove what the targets above made
 	rm -rf .venv $(TOOLS) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -180,8 +180,8 @@ def _window_exceeds_context(facts: AttentionFacts, _candidates: _Candidates) -> 
 def _measured_fastest(facts: AttentionFacts, candidates: _Candidates) -> _Choice | None:
     """Choose the candidate that, against every other one measured, is faster in some phase and slower in none."""
     profile = facts.profile
-    if profile is None:
-        return None
+    if profile is None or facts.kv_cache_dtype not in ("auto", facts.dtype):
+        return None  # figures were taken on a cache of the model's own dtype
     for backend in candidates.sliding:
         others = [other for other in candidates.sliding if other is not backend]
         measured = {other.name: phases for other in others if (phases := _compare(profile, backend, other)) is not None}

@@ -138,6 +138,8 @@ def count_layers(decoder: Decoder) -> tuple[int, tuple[Finding, ...]]:
     count = decoder.get("num_hidden_layers")
     where = f"{decoder.config_format.file_name}: {key}"
     if count is None and "num_hidden_layers" not in decoder:
+        if decoder.model_type is not None and decoder.model_type not in CLASS_DEFAULTS:
+            raise _unknown_model_type(decoder, f"{where} is missing")
         raise Unsupported(LayoutReason.LAYER_COUNT_MISSING, f"{where} is missing, so no layer can be told apart")
     if isinstance(count, bool) or not isinstance(count, int) or not 0 < count <= LAYERS_MAX:
         shown = str(count)[:20] if isinstance(count, int | float) else json_kind(count)
@@ -199,10 +201,14 @@ def declared_window(decoder: Decoder) -> tuple[WindowValue, str, tuple[Finding, 
     known = decoder.resolved or decoder.model_type in CLASS_DEFAULTS
     if known:
         return WindowValue(None), f"{where} is absent", ()
-    raise Unsupported(
+    raise _unknown_model_type(decoder, f"{where} is absent")
+
+
+def _unknown_model_type(decoder: Decoder, absence: str) -> Unsupported:
+    shown = "no model_type" if decoder.model_type is None else f"model_type {decoder.model_type[:40]!r}"
+    return Unsupported(
         LayoutReason.MODEL_TYPE_UNKNOWN,
-        f"{where} is absent and model_type {decoder.model_type!r} is unknown here, so what absence means is unknown; "
-        f"known are {', '.join(CLASS_DEFAULTS)}",
+        f"{absence}, and what that means for {shown} is unknown here; known are {', '.join(CLASS_DEFAULTS)}",
     )
 
 

@@ -1,9 +1,11 @@
 """What each vLLM release can do and how it is told: the catalogue.
 
 Read in the sources of vLLM 0.11.2, 0.12.0, 0.13.0, … one release of every minor up to 0.32.0, and 0.33.0. A release
-that is not here is *unknown*: it gets no attention flag, and the plan says so. Patch releases of one minor count as one.
+that is not here is *unknown*: it gets no attention flag, and the plan says so. Patch releases of one minor count as
+one.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -35,10 +37,10 @@ class ComputeCapability(NamedTuple):
         ValueError
             For anything but two small decimal numbers with a dot between them.
         """
-        major, dot, minor = text.strip().partition(".")
-        if not (dot and major.isascii() and minor.isascii() and major.isdigit() and minor.isdigit()) or len(text) > 5:
+        match = re.fullmatch(r"([0-9]{1,2})\.([0-9])", text.strip())
+        if match is None:
             raise ValueError(f"compute capability {text!r} is not of the form MAJOR.MINOR, such as 9.0")
-        return cls(int(major), int(minor))
+        return cls(int(match[1]), int(match[2]))
 
     def __str__(self) -> str:
         return f"{self.major}.{self.minor}"
@@ -308,12 +310,10 @@ def find_release(version: str) -> Release | None:
     UnknownRuntime
         When the text is no version at all.
     """
-    numbers = version.strip().removeprefix("v").split("+", 1)[0].split(".")
-    if not (2 <= len(numbers) <= 4 and all(part.isascii() and part.isalnum() for part in numbers)) or not (
-        numbers[0].isdigit() and numbers[1].isdigit()
-    ):
+    match = re.fullmatch(r"v?([0-9]{1,9})\.([0-9]{1,9})(?:(?:\.|rc|\+)[0-9A-Za-z.+]*)?", version.strip())
+    if match is None:
         raise UnknownRuntime(f"vLLM version {version!r} is not of the form 0.26.0")
-    major, minor = int(numbers[0][:9]), int(numbers[1][:9])
+    major, minor = int(match[1]), int(match[2])
     if major != 0:
         return None
     return next((release for release in RELEASES if release.first_minor <= minor <= release.last_minor), None)

@@ -7,14 +7,14 @@ import typer
 
 from mistral_operator.cli.plan import plan
 
-_app = typer.Typer(
+app = typer.Typer(
     name="mistral-operator",
     help="Serve Mistral models with vLLM on Kubernetes, on the attention backend their own config asks for.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-_app.command()(plan)
+app.command()(plan)
 
 
 def _print_version(wanted: bool) -> None:
@@ -23,7 +23,7 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@_app.callback()
+@app.callback()
 def _root(
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
@@ -34,4 +34,4 @@ def _root(
 
 def main() -> None:
     """Run the command line and exit with its code."""
-    _app()
+    app()

@@ -40,15 +40,17 @@ def model_args(
     args = [facts.id]
     if facts.commit is not None:
         args += ["--revision", facts.commit, "--tokenizer-revision", facts.commit]
-    args += ["--config-format", config_format]
+    args += ["--config-format", config_format.value]
     explicit = request.runtime.release is None or request.runtime.release.explicit_hf_formats
-    args += ["--load-format", "auto" if load_format is WeightFormat.HF and not explicit else load_format]
+    args += ["--load-format", "auto" if load_format is WeightFormat.HF and not explicit else load_format.value]
     args += ["--tokenizer-mode", _tokenizer_mode(facts, config_format, explicit=explicit)]
     args += ["--max-model-len", str(max_model_len)]
     args += ["--max-num-batched-tokens", str(request.max_num_batched_tokens)]
     args += ["--max-num-seqs", str(request.max_num_seqs)]
     if request.runtime.platform is Platform.CUDA:
         args += ["--gpu-memory-utilization", str(request.gpu_memory_utilization)]
+    elif not any(argument.replace("_", "-").startswith("--block-size") for argument in request.extra_args):
+        args += ["--block-size", "16"]  # without AMX, vLLM 0.26's CPU kernel dies on any other
     if request.dtype not in (None, "auto"):
         args += ["--dtype", request.dtype]
     if request.kv_cache_dtype != "auto":

@@ -120,7 +120,7 @@ def plan_memory(
         ),
         fits=blocks >= needed,
         largest_max_model_len_tokens=_largest(
-            geometry.max_model_len_tokens, lambda length: per_request(length)[0] <= blocks
+            max(geometry.max_model_len_tokens, max_model_len_tokens), lambda length: per_request(length)[0] <= blocks
         ),
     )
 

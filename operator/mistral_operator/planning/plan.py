@@ -12,10 +12,10 @@ from mistral_operator.planning import engine_args
 from mistral_operator.planning.facts import ModelFacts, WeightFormat
 from mistral_operator.planning.geometry import Geometry, read_geometry
 from mistral_operator.planning.memory import MemoryPlan, plan_memory
-from mistral_operator.planning.parameters import count_parameters
 from mistral_operator.planning.precision import Precision, resolve_precision
 from mistral_operator.planning.problems import PlanReason, Problem, Unplannable
 from mistral_operator.planning.request import PlanRequest
+from mistral_operator.planning.weights import size_weights
 from mistral_vllm.attention_facts import AttentionFacts, features_of
 from mistral_vllm.decision import BackendDecision, NoValidBackend, decide
 from mistral_vllm.decoder import ConfigFormat, Decoder, find_decoder
@@ -84,8 +84,8 @@ def make_plan(facts: ModelFacts, request: PlanRequest, profiles: Sequence[Profil
     overrides, engine_findings = _overrides(facts, files, layout, decoder, request)
     overrides = _merge(overrides, length_overrides)
     request = _with_batch_defaults(request)
-    parameters, weights_bytes, weight_assumptions = _weights(facts, load_format, geometry, decoder, files, precision)
-    memory = _memory(request, layout, geometry, precision, decision, max_model_len, weights_bytes)
+    weights = size_weights(facts, load_format, geometry, decoder, files.chosen, precision)
+    memory = _memory(request, layout, geometry, precision, decision, max_model_len, weights.size_bytes)
     attention, attention_env = engine_args.attention_args(decision, request.runtime)
     return Plan(
         facts=facts,
@@ -98,8 +98,8 @@ def make_plan(facts: ModelFacts, request: PlanRequest, profiles: Sequence[Profil
         precision=precision,
         max_model_len_tokens=max_model_len,
         decision=decision,
-        parameters=parameters,
-        weights_bytes=weights_bytes,
+        parameters=weights.parameters,
+        weights_bytes=weights.size_bytes,
         memory=memory,
         args=(
             *engine_args.model_args(facts, files.format, load_format, request, max_model_len),
@@ -109,7 +109,7 @@ def make_plan(facts: ModelFacts, request: PlanRequest, profiles: Sequence[Profil
         ),
         env={**engine_args.hub_env(request), **engine_args.plugin_env(request.runtime), **attention_env, **request.env},
         findings=(*layout.findings, *engine_findings, *length_findings, *precision.findings),
-        assumptions=(*request.assumptions, *weight_assumptions, *_memory_assumptions(request, memory)),
+        assumptions=(*request.assumptions, *weights.assumptions, *_memory_assumptions(request, memory)),
     )
 
 
@@ -259,50 +259,6 @@ def _with_batch_defaults(request: PlanRequest) -> PlanRequest:
         max_num_seqs=request.max_num_seqs or (1024 if large else 256),
         max_num_batched_tokens=request.max_num_batched_tokens or (8192 if large else 2048),
     )
-
-
-def _weights(
-    facts: ModelFacts,
-    load_format: WeightFormat,
-    geometry: Geometry,
-    decoder: Decoder,
-    files: ConfigFiles,
-    precision: Precision,
-) -> tuple[int | None, int | None, tuple[str, ...]]:
-    """Return parameters, bytes, and what had to be assumed for them."""
-    counted = count_parameters(geometry, decoder, files.chosen)
-    weights = facts.weights_in(load_format)
-    if weights is not None:
-        stored = weights.parameters if precision.quantization is None else None
-        return counted if precision.quantization is not None else stored or counted, weights.size_bytes, ()
-    if counted is None:
-        return (
-            None,
-            None,
-            ("weights: the model holds none and their size cannot be told from its config, so memory is not planned",),
-        )
-    size_bytes = _stored_bytes(counted, geometry, precision)
-    if size_bytes is None:
-        sentence = (
-            f"weights: the model holds none, and what {precision.quantization} stores cannot be told from its config"
-        )
-        return counted, None, (f"{sentence}, so memory is not planned",)
-    return (
-        counted,
-        size_bytes,
-        (
-            f"weights: the model holds none; {counted:,} parameters in {precision.quantization or precision.dtype}, counted from its config",
-        ),
-    )
-
-
-def _stored_bytes(parameters: int, geometry: Geometry, precision: Precision) -> int | None:
-    """Return what that many parameters take: fp8 stores all but embeddings and head in one byte."""
-    if precision.quantization is None:
-        return parameters * precision.dtype_bytes
-    if precision.quantization in ("fp8", "fp8_e4m3"):
-        return parameters + 2 * geometry.vocab_size * geometry.hidden_size * (precision.dtype_bytes - 1)
-    return None
 
 
 def _memory(

@@ -1,0 +1,1 @@
+"""What demo, tests and benchmarks run against, on one machine and with no cluster of their own."""

@@ -1,0 +1,283 @@
+"""Every way reading a model can fail: a stable reason, one sentence of cause, one of what to do next.
+
+The sentences live here and nowhere else, so that a command line and a resource's status say the same thing.
+No error ever holds a token: only whether one was sent.
+"""
+
+from enum import StrEnum
+from typing import ClassVar
+
+
+class HubReason(StrEnum):
+    """Stable words for what went wrong: safe to match on, where sentences may be reworded."""
+
+    INVALID_MODEL_ID = "InvalidModelId"
+    INVALID_ENDPOINT = "InvalidEndpoint"
+    NOT_FOUND_OR_NO_ACCESS = "NotFoundOrNoAccess"
+    GATED = "Gated"
+    FORBIDDEN = "Forbidden"
+    BAD_TOKEN = "BadToken"  # noqa: S105 - a reason, not a secret
+    DISABLED = "Disabled"
+    REVISION_MISSING = "RevisionMissing"
+    NO_CONFIG = "NoConfig"
+    TORN_CONFIG = "TornConfig"
+    CONFIG_TOO_LARGE = "ConfigTooLarge"
+    TORN_WEIGHTS = "TornWeights"
+    RATE_LIMITED = "RateLimited"
+    HUB_UNREACHABLE = "HubUnreachable"
+    UNEXPECTED_ANSWER = "UnexpectedAnswer"
+    OFFLINE = "Offline"
+    NOT_A_FOLDER = "NotAFolder"
+    UNREADABLE = "Unreadable"
+
+
+class HubError(Exception):
+    """A model could not be read; ``str()`` gives the cause and the next step.
+
+    Attributes
+    ----------
+    reason : HubReason
+    transient : bool
+        Whether the same request may succeed later although nobody changes anything.
+    message : str
+        One sentence that names the model and the cause.
+    next_step : str
+        One sentence that says what to do.
+    """
+
+    reason: ClassVar[HubReason]
+    transient: ClassVar[bool] = False
+
+    def __init__(self, message: str, next_step: str) -> None:
+        super().__init__(f"{message} {next_step}")
+        self.message = message
+        self.next_step = next_step
+
+
+class InvalidModelIdError(HubError):
+    """The text can be no id of a model on a hub; nothing was asked."""
+
+    reason = HubReason.INVALID_MODEL_ID
+
+    def __init__(self, model: str) -> None:
+        super().__init__(
+            f"{model!r} is not a model id.",
+            "Write OWNER/NAME, such as mistralai/Mistral-7B-v0.1, or a folder's path beginning with ./ or /.",
+        )
+
+
+class InvalidEndpointError(HubError):
+    """The hub's address is no HTTP address; nothing was asked."""
+
+    reason = HubReason.INVALID_ENDPOINT
+
+    def __init__(self, model: str, endpoint: str) -> None:
+        super().__init__(
+            f"{model} cannot be read: the hub's address {endpoint!r} is not an http:// or https:// URL.",
+            "Set HF_ENDPOINT (or the endpoint given here) to a URL such as https://huggingface.co.",
+        )
+
+
+class NotFoundOrNoAccessError(HubError):
+    """The hub answers alike for a model that does not exist and for one it does not show to the asker."""
+
+    reason = HubReason.NOT_FOUND_OR_NO_ACCESS
+
+    def __init__(self, model: str, endpoint: str, *, token_sent: bool) -> None:
+        asker = "the account of this token may not see it" if token_sent else "it is private and no token was sent"
+        remedy = "use a token that may read it" if token_sent else "set HF_TOKEN or hfTokenSecretRef"
+        super().__init__(
+            f"{model} does not exist on {endpoint}, or {asker}.",
+            f"Check the spelling of the id, or {remedy}.",
+        )
+
+
+class GatedError(HubError):
+    """The model exists, and its owner grants access to accounts one by one."""
+
+    reason = HubReason.GATED
+
+    def __init__(self, model: str, endpoint: str, *, token_sent: bool) -> None:
+        page = f"{endpoint}/{model}"
+        if token_sent:
+            cause = f"{model} is gated, and this token's account has not been granted access to it."
+            step = f"Ask for access at {page} with that account, or use the token of an account that has it."
+        else:
+            cause = f"{model} is gated, and no token was sent."
+            step = f"Accept the licence at {page}, then set HF_TOKEN or hfTokenSecretRef."
+        super().__init__(cause, step)
+
+
+class ForbiddenError(HubError):
+    """The hub knows the account and refuses: a token of too narrow a scope, or a network policy."""
+
+    reason = HubReason.FORBIDDEN
+
+    def __init__(self, model: str, endpoint: str, why: str) -> None:
+        super().__init__(
+            f"{endpoint} refuses access to {model} ({why}).",
+            "Give the token the permission to read this repository; a fine-grained token may lack it.",
+        )
+
+
+class BadTokenError(HubError):
+    """The token is refused as such, or cannot be sent at all."""
+
+    reason = HubReason.BAD_TOKEN
+
+    def __init__(self, model: str, why: str) -> None:
+        super().__init__(
+            f"{model} cannot be read: {why}.",
+            "Put a valid token into HF_TOKEN, or into the Secret that hfTokenSecretRef names.",
+        )
+
+
+class DisabledError(HubError):
+    """The hub has switched the repository off."""
+
+    reason = HubReason.DISABLED
+
+    def __init__(self, model: str, endpoint: str) -> None:
+        super().__init__(f"{model} has been disabled by {endpoint}.", "Choose another model or a copy of this one.")
+
+
+class RevisionMissingError(HubError):
+    """The model exists, the branch, tag or commit does not."""
+
+    reason = HubReason.REVISION_MISSING
+
+    def __init__(self, model: str, endpoint: str, revision: str) -> None:
+        super().__init__(
+            f"{model} has no revision {revision!r}.",
+            f"Choose a branch, tag or commit listed at {endpoint}/{model}/commits/main.",
+        )
+
+
+class NoConfigError(HubError):
+    """There is nothing that describes the model."""
+
+    reason = HubReason.NO_CONFIG
+
+    def __init__(self, model: str) -> None:
+        super().__init__(
+            f"{model} has neither config.json nor params.json.",
+            "Choose a model in the format of transformers or of Mistral; vLLM serves no other.",
+        )
+
+
+class TornConfigError(HubError):
+    """A JSON file is there and cannot be read as one JSON object."""
+
+    reason = HubReason.TORN_CONFIG
+
+    def __init__(self, model: str, file: str, why: str) -> None:
+        super().__init__(
+            f"{file} of {model} is not a JSON object: {why}.",
+            f"Upload or download {file} again, or pin another revision.",
+        )
+
+
+class ConfigTooLargeError(HubError):
+    """A JSON file is larger than any description of a model."""
+
+    reason = HubReason.CONFIG_TOO_LARGE
+
+    def __init__(self, model: str, file: str, limit_bytes: int) -> None:
+        super().__init__(
+            f"{file} of {model} is larger than {limit_bytes >> 20} MiB, which describes no model.",
+            f"Check what {file} holds, or pin another revision.",
+        )
+
+
+class TornWeightsError(HubError):
+    """A weight file is missing, cut short or no safetensors file, so the model's size is unknown."""
+
+    reason = HubReason.TORN_WEIGHTS
+
+    def __init__(self, model: str, file: str, why: str) -> None:
+        super().__init__(
+            f"{file} of {model} {why}.",
+            f"Upload or download {file} again (git lfs pull in a clone), or pin another revision.",
+        )
+
+
+class RateLimitedError(HubError):
+    """The hub asks for fewer requests.
+
+    Attributes
+    ----------
+    retry_after_seconds : float or None
+        When the hub will answer again, as it says; None when it does not say.
+    """
+
+    reason = HubReason.RATE_LIMITED
+    transient = True
+
+    def __init__(self, model: str, endpoint: str, *, token_sent: bool, retry_after_seconds: float | None) -> None:
+        wait = "later" if retry_after_seconds is None else f"in {retry_after_seconds:.0f} s"
+        more = "" if token_sent else ", or set HF_TOKEN or hfTokenSecretRef, which raises the limit"
+        super().__init__(
+            f"{endpoint} answers no more requests for now (429), so {model} was not read.",
+            f"Retry {wait}{more}.",
+        )
+        self.retry_after_seconds = retry_after_seconds
+
+
+class HubUnreachableError(HubError):
+    """The hub does not answer, or answers that it cannot."""
+
+    reason = HubReason.HUB_UNREACHABLE
+    transient = True
+
+    def __init__(self, model: str, endpoint: str, why: str) -> None:
+        super().__init__(
+            f"{model} could not be read from {endpoint}: {why}.",
+            "Check the network, the proxy settings and HF_ENDPOINT, then retry; a local folder needs no hub.",
+        )
+
+
+class UnexpectedAnswerError(HubError):
+    """Something answers at the endpoint that does not speak the hub's language."""
+
+    reason = HubReason.UNEXPECTED_ANSWER
+
+    def __init__(self, model: str, endpoint: str, why: str) -> None:
+        super().__init__(
+            f"{model} could not be read: {endpoint} does not answer like a Hugging Face hub ({why}).",
+            "Check HF_ENDPOINT, and whether a proxy answers in the hub's place.",
+        )
+
+
+class OfflineError(HubError):
+    """Asking the hub is forbidden, and the model was not read before."""
+
+    reason = HubReason.OFFLINE
+
+    def __init__(self, model: str, revision: str) -> None:
+        super().__init__(
+            f"{model} at {revision!r} was not read before, and asking the hub is switched off.",
+            "Unset HF_HUB_OFFLINE (or the offline option), or give the path of a local folder.",
+        )
+
+
+class NotAFolderError(HubError):
+    """The path names no folder."""
+
+    reason = HubReason.NOT_A_FOLDER
+
+    def __init__(self, path: str) -> None:
+        super().__init__(
+            f"{path} is not a folder.",
+            "Give the folder that holds config.json, or the id of a model on the hub.",
+        )
+
+
+class UnreadableError(HubError):
+    """The operating system refuses to read a folder or one of its files."""
+
+    reason = HubReason.UNREADABLE
+
+    def __init__(self, path: str, why: str) -> None:
+        super().__init__(
+            f"{path} cannot be read: {why}.", "Give this process permission to read the folder and its files."
+        )

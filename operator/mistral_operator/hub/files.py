@@ -1,0 +1,107 @@
+"""Which file of a repository is what: the one place that knows names of files.
+
+The rules are those of the readers: ``model.safetensors`` or its shards, else ``pytorch_model.bin`` or its
+shards, for transformers' format; ``consolidated*.safetensors`` for Mistral's. Only the root counts, as it
+does for vLLM.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Final, Protocol
+
+CONFIG: Final = "config.json"
+PARAMS: Final = "params.json"
+HF_INDEX: Final = "model.safetensors.index.json"
+MISTRAL_INDEX: Final = "consolidated.safetensors.index.json"
+
+_SHARD: Final = re.compile(r"(?P<stem>.+)-(?P<number>\d+)-of-(?P<count>\d+)(?P<suffix>\.\w+)")
+_HF_SHARD: Final = re.compile(r"model-\d+-of-\d+\.safetensors")
+_PICKLED: Final = re.compile(r"pytorch_model(-\d+-of-\d+)?\.bin")
+_TOKENIZERS: Final = ("tekken.json", "tokenizer.json", "tokenizer_config.json", "tokenizer.model*")
+_OTHER_WEIGHTS: Final = (
+    *("*.safetensors", "*.gguf", "*.ggml", "ggml-*.bin", "*.onnx", "*.npz", "*.h5", "*.msgpack"),
+    *("consolidated*.pt", "consolidated*.pth"),
+)
+
+
+class ModelFiles(Protocol):
+    """The files at the root of one revision of one model, wherever they lie."""
+
+    @property
+    def model(self) -> str:
+        """How errors name the model."""
+
+    @property
+    def sizes(self) -> Mapping[str, int]:
+        """Every file's size in bytes."""
+
+    @property
+    def remote(self) -> bool:
+        """Whether reading costs a request, so that one index is better than the headers of all shards."""
+
+    @property
+    def declared_elements(self) -> Mapping[str, int]:
+        """What a hub says about its safetensors files: dtype to stored elements; empty where nobody says."""
+
+    def read(self, name: str, limit: int) -> bytes | None:
+        """Return the first ``limit`` bytes of a file, or None if there is no such file."""
+
+    def read_range(self, name: str, start: int, length: int) -> bytes:
+        """Return ``length`` bytes of a file, fewer at its end."""
+
+
+@dataclass(frozen=True, slots=True)
+class SortedFiles:
+    """Names of files by what they are."""
+
+    hf_safetensors: tuple[str, ...]
+    hf_pickled: tuple[str, ...]
+    mistral: tuple[str, ...]
+    tokenizer: frozenset[str]
+    other_weights: frozenset[str]
+
+
+def sort_files(names: Iterable[str]) -> SortedFiles:
+    """Sort the names of files at a repository's root."""
+    names = sorted(names)
+    shards = [name for name in names if _HF_SHARD.fullmatch(name)]
+    single = [name for name in names if name == "model.safetensors"]
+    # with both, an index makes the shards the checkpoint; without one transformers takes the single file
+    hf_safetensors = shards if shards and (HF_INDEX in names or not single) else single
+    mistral = [name for name in names if fnmatchcase(name, "consolidated*.safetensors")]
+    ours = {*shards, *single, *mistral}
+    return SortedFiles(
+        hf_safetensors=tuple(hf_safetensors),
+        hf_pickled=tuple(name for name in names if _PICKLED.fullmatch(name)),
+        mistral=tuple(mistral),
+        tokenizer=frozenset(name for name in names if _matches(name, _TOKENIZERS)),
+        other_weights=frozenset(name for name in names if name not in ours and _matches(name, _OTHER_WEIGHTS)),
+    )
+
+
+def missing_shard(names: Iterable[str]) -> str | None:
+    """Return the name of a shard that the others' names promise and that is not there."""
+    present = set(names)
+    for name in sorted(present):
+        shard = _SHARD.fullmatch(name)
+        if shard is None:
+            continue
+        count, width = int(shard["count"]), len(shard["number"])
+        # counting is enough: names are unique, so as many as promised are all of them
+        if count > sum(_promises(other, shard) for other in present):
+            for number in range(1, count + 1):
+                expected = f"{shard['stem']}-{number:0{width}}-of-{shard['count']}{shard['suffix']}"
+                if expected not in present:
+                    return expected
+    return None
+
+
+def _promises(name: str, shard: re.Match[str]) -> bool:
+    other = _SHARD.fullmatch(name)
+    return other is not None and all(other[group] == shard[group] for group in ("stem", "count", "suffix"))
+
+
+def _matches(name: str, patterns: Iterable[str]) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns)

@@ -1,0 +1,102 @@
+"""How large a checkpoint's weights are, format by format, without reading a tensor.
+
+A repository often holds the same weights twice, once per format; they are never added up. The header of each
+file is exact. Where reading every header costs a request each, the index says the total, and is believed only
+as far as it agrees with the files' sizes: indexes are copied from other checkpoints, files are not.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Final
+
+from mistral_operator.hub.errors import TornWeightsError
+from mistral_operator.hub.files import HF_INDEX, MISTRAL_INDEX, ModelFiles, SortedFiles, missing_shard
+from mistral_operator.hub.json_file import read_object
+from mistral_operator.hub.safetensors_header import SafetensorsHeader, read_header
+from mistral_operator.planning.facts import WeightFormat, Weights
+
+_INDEX: Final = {WeightFormat.HF: HF_INDEX, WeightFormat.MISTRAL: MISTRAL_INDEX}
+_BITS: Final = {
+    **dict.fromkeys(("F64", "I64", "U64", "C64"), 64),
+    **dict.fromkeys(("F32", "I32", "U32"), 32),
+    **dict.fromkeys(("BF16", "F16", "I16", "U16"), 16),
+    **dict.fromkeys(("F8_E4M3", "F8_E5M2", "F8_E8M0", "I8", "U8", "BOOL"), 8),
+    **dict.fromkeys(("F6_E2M3", "F6_E3M2"), 6),
+    "F4": 4,
+}
+# What a file may hold besides tensors for an index still to be its own: a header is well below either.
+_HEADER_SHARE: Final = 0.01
+_HEADER_BYTES: Final = 1 << 20
+
+
+def weights_of(files: ModelFiles, names: SortedFiles) -> tuple[Weights, ...]:
+    """Return the weights of each format the model comes in, in bytes as stored.
+
+    Raises
+    ------
+    TornWeightsError
+        When a shard is missing, or a file whose header is needed is cut short or no safetensors file.
+    HubError
+        Whatever reading the files raises.
+    """
+    weights = []
+    if names.hf_safetensors:
+        weights.append(_safetensors(files, WeightFormat.HF, names.hf_safetensors))
+    elif names.hf_pickled:
+        _refuse_missing_shard(files, names.hf_pickled)
+        size_bytes = sum(files.sizes[name] for name in names.hf_pickled)
+        weights.append(Weights(WeightFormat.HF, size_bytes, names.hf_pickled))
+    if names.mistral:
+        weights.append(_safetensors(files, WeightFormat.MISTRAL, names.mistral))
+    return tuple(weights)
+
+
+def _safetensors(files: ModelFiles, weight_format: WeightFormat, names: tuple[str, ...]) -> Weights:
+    _refuse_missing_shard(files, names)
+    if files.remote and len(names) > 1:
+        size_bytes = _indexed_bytes(files, _INDEX[weight_format], names)
+        if size_bytes is not None:
+            elements = files.declared_elements
+            # a hub counts one format of one revision: what it says belongs here if it accounts for every byte
+            if _stored_bytes(elements) != size_bytes:
+                return Weights(weight_format, size_bytes, names)
+            return Weights(weight_format, size_bytes, names, sum(elements.values()), dict(elements))
+    headers = [_header(files, name) for name in names]
+    total: Counter[str] = Counter()
+    for header in headers:
+        total.update(header.elements)
+    return Weights(
+        weight_format, sum(header.tensor_bytes for header in headers), names, sum(total.values()), dict(total)
+    )
+
+
+def _indexed_bytes(files: ModelFiles, index: str, names: tuple[str, ...]) -> int | None:
+    """Return the index's total if it fits the files, else None."""
+    content = read_object(files, index)
+    metadata = content.get("metadata") if content is not None else None
+    total = metadata.get("total_size") if isinstance(metadata, dict) else None
+    if not isinstance(total, int | float):
+        return None
+    stored = sum(files.sizes[name] for name in names)
+    allowance = max(_HEADER_SHARE * stored, _HEADER_BYTES * len(names))
+    # NaN compares false, so that it is refused as well
+    return int(total) if stored - allowance <= total <= stored and total > 0 else None
+
+
+def _stored_bytes(elements: Mapping[str, int]) -> int | None:
+    if not elements or not elements.keys() <= _BITS.keys():
+        return None
+    return sum(count * _BITS[dtype] for dtype, count in elements.items()) // 8
+
+
+def _header(files: ModelFiles, name: str) -> SafetensorsHeader:
+    try:
+        return read_header(lambda start, length: files.read_range(name, start, length), files.sizes[name])
+    except ValueError as error:
+        raise TornWeightsError(files.model, name, str(error)) from None
+
+
+def _refuse_missing_shard(files: ModelFiles, names: tuple[str, ...]) -> None:
+    missing = missing_shard(names)
+    if missing is not None:
+        raise TornWeightsError(files.model, missing, "is missing, although the other shards' names promise it")

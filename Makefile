@@ -21,7 +21,8 @@ $(TOOLS)/bin/uv:
 	$(TOOLS)/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
 
 .venv/.synced: uv.lock pyproject.toml operator/pyproject.toml images/vllm/pyproject.toml devcluster/pyproject.toml | setup-uv
-	$(UV) sync --locked --quiet --python $(PYTHON)
+	$(UV) sync --locked --quiet --compile-bytecode --python $(PYTHON)
+	@$(RUN) python -m compileall -q operator/mistral_operator images/vllm/mistral_vllm devcluster/devcluster
 	@touch $@
 
 .PHONY: setup-uv

@@ -10,6 +10,7 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 _MODELS = Path(__file__).resolve().parents[1] / "devcluster/devcluster/hub/models"
@@ -38,7 +39,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="also write the figures here, in seconds")
     arguments = parser.parse_args()
     plan = [str(Path(sys.executable).with_name("mistral-operator")), "plan", str(_MODEL)]
-    subjects = {
+    subjects: dict[str, Callable[[], float]] = {
         "interpreter, doing nothing": lambda: _wall_seconds([sys.executable, "-c", ""]),
         "import mistral_sliding_window": _import_seconds,
         "plan a local folder": lambda: _wall_seconds(plan),

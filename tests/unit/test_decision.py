@@ -1,6 +1,5 @@
 """Which backend is chosen for which model, GPU and release, and why not the others."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -32,7 +31,7 @@ def facts(**changes: Any) -> AttentionFacts:
         dtype=made.dtype,
         vllm_version=made.runtime.version,
     )
-    return replace(made, profile=profile)
+    return made._replace(profile=profile)
 
 
 def stock(version: str) -> Any:

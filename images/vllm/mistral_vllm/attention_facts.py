@@ -1,9 +1,8 @@
 """Everything the choice of a backend depends on, gathered before the first rule is asked."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from mistral_vllm.layout import AttentionLayout, LayerType
 from mistral_vllm.runtimes import ComputeCapability, Platform, Runtime
@@ -21,8 +20,7 @@ class XFormersStatus(StrEnum):
     NOT_ON_CUDA = "NotOnCUDA"
 
 
-@dataclass(frozen=True, slots=True)
-class EngineFeatures:
+class EngineFeatures(NamedTuple):
     """What a user's own engine arguments and environment switch on, as far as it matters to attention."""
 
     block_size_tokens: int | None = None
@@ -34,8 +32,7 @@ class EngineFeatures:
     hnd_kv_cache: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class AttentionFacts:
+class AttentionFacts(NamedTuple):
     """The input of every rule and constraint.
 
     ``None`` for ``compute_capability`` or ``head_size`` means unknown: what depends on it is not rejected, and no

@@ -57,7 +57,7 @@ def _compute_capability(
 
 
 def _head_size(backend: Backend, facts: AttentionFacts, _kind: LayerType) -> tuple[RejectionReason, str] | None:
-    if facts.head_size is None or facts.head_size in backend.head_sizes:
+    if facts.head_size is None or backend.head_sizes.accept(facts.head_size):
         return None
     return RejectionReason.HEAD_SIZE, f"takes head sizes {backend.head_sizes}, the model has {facts.head_size}"
 

@@ -4,7 +4,6 @@ Class defaults are those of transformers 5.23.0 (``models/*/configuration_*.py``
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
@@ -144,8 +143,7 @@ _OBJECT_KEYS: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Decoder:
+class Decoder(NamedTuple):
     """The decoder's part of a config, under transformers' names.
 
     ``written`` is what the file says; ``defaults`` what the class fills in. For an object such as a
@@ -165,7 +163,8 @@ class Decoder:
         """Return the value written, else the class default, else None."""
         return self.written[key] if key in self.written else self.defaults.get(key)
 
-    def __contains__(self, key: object) -> bool:
+    def writes(self, key: str) -> bool:
+        """Whether the file itself has the word."""
         return key in self.written
 
 

@@ -162,9 +162,9 @@ def _parse_params(decoder: Decoder, files: ConfigFiles, release: Release) -> _Pa
     if release.remaps_params_window and window:
         window, layer_types = _remap_window(window, layer_types, layer_count)
     if release.params_fall_back_to_config_json and files.config is not None and not decoder.multimodal:
-        if "sliding_window" not in decoder:
+        if not decoder.writes("sliding_window"):
             window = files.config.get("sliding_window")
-        if layer_types is None and "layer_types" not in decoder:
+        if layer_types is None and not decoder.writes("layer_types"):
             layer_types = files.config.get("layer_types")
     if not release.remaps_params_window and isinstance(window, list):
         if decoder.multimodal:

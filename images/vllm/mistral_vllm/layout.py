@@ -137,7 +137,7 @@ def count_layers(decoder: Decoder) -> tuple[int, tuple[Finding, ...]]:
     key = "n_layers" if decoder.config_format is ConfigFormat.MISTRAL else f"{decoder.path}num_hidden_layers"
     count = decoder.get("num_hidden_layers")
     where = f"{decoder.config_format.file_name}: {key}"
-    if count is None and "num_hidden_layers" not in decoder:
+    if count is None and not decoder.writes("num_hidden_layers"):
         if decoder.model_type is not None and decoder.model_type not in CLASS_DEFAULTS:
             raise _unknown_model_type(decoder, f"{where} is missing")
         raise Unsupported(LayoutReason.LAYER_COUNT_MISSING, f"{where} is missing, so no layer can be told apart")
@@ -146,7 +146,7 @@ def count_layers(decoder: Decoder) -> tuple[int, tuple[Finding, ...]]:
         raise Unsupported(
             LayoutReason.LAYER_COUNT_INVALID, f"{where} is {shown}, expected an integer from 1 to {LAYERS_MAX}"
         )
-    if "num_hidden_layers" in decoder:
+    if decoder.writes("num_hidden_layers"):
         return count, ()
     implied = Finding(
         FindingReason.CLASS_DEFAULT_LAYER_COUNT,
@@ -172,7 +172,7 @@ def declared_window(decoder: Decoder) -> tuple[WindowValue, str, tuple[Finding, 
             )
         off = Finding(FindingReason.WINDOW_SWITCHED_OFF, "use_sliding_window is not true, so sliding_window is unused")
         return WindowValue(None), where, (off,) if decoder.written.get("sliding_window") is not None else ()
-    if "sliding_window" in decoder:
+    if decoder.writes("sliding_window"):
         value = normalise_window(decoder.written["sliding_window"], where)
         in_config_json = value.pattern is not None and decoder.config_format is ConfigFormat.HF and not decoder.resolved
         findings = value.findings
@@ -217,7 +217,7 @@ def _filled_from(decoder: Decoder, config: Mapping[str, Any]) -> Decoder:
 
     An integer window in params.json makes vLLM write all-sliding layer_types first, so those of config.json are lost.
     """
-    taken = {key: config[key] for key in ("sliding_window", "layer_types") if key in config and key not in decoder}
+    taken = {key: config[key] for key in ("sliding_window", "layer_types") if key in config and not decoder.writes(key)}
     if decoder.written.get("sliding_window"):
         taken.pop("layer_types", None)
     if not taken:
@@ -306,7 +306,7 @@ def _family_integer(decoder: Decoder, key: str, *, minimum: int) -> int:
 
 def _without_window(decoder: Decoder, layers: tuple[LayerType, ...]) -> Finding:
     count = layers.count(LayerType.SLIDING)
-    if "sliding_window" not in decoder and decoder.resolved:
+    if not decoder.writes("sliding_window") and decoder.resolved:
         raise Unsupported(
             LayoutReason.WINDOW_MISSING,
             f"layer_types has {count} sliding layers, but nothing says how wide their window is",

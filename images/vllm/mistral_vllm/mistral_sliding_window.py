@@ -78,7 +78,7 @@ def _slides_somewhere(decoder: Decoder) -> bool:
     typed = isinstance(layer_types, list | tuple)
     if typed and LayerType.SLIDING not in layer_types:
         return False
-    if typed and "sliding_window" not in decoder:
+    if typed and not decoder.writes("sliding_window"):
         return True
     try:
         value, _, _ = declared_window(decoder)
@@ -125,7 +125,7 @@ def _consistent_words(decoder: Decoder, layout: AttentionLayout) -> dict[str, An
             words["sliding_window"] = None
         if LayerType.SLIDING in (decoder.get("layer_types") or ()):
             words["layer_types"] = layer_types
-    unchanged = all(key in decoder and decoder.written[key] == value for key, value in words.items())
+    unchanged = all(decoder.writes(key) and decoder.written[key] == value for key, value in words.items())
     return {} if unchanged else words
 
 

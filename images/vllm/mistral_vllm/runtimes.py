@@ -7,7 +7,6 @@ one.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final, NamedTuple
 
@@ -75,8 +74,7 @@ _ANY_DTYPE: Final = frozenset({"float16", "bfloat16", "float32"})
 _UNQUANTISED_KV: Final = frozenset({"auto", "float16", "bfloat16"})
 
 
-@dataclass(frozen=True, slots=True)
-class HeadSizes:
+class HeadSizes(NamedTuple):
     """The head sizes a backend takes: a set, or a range of multiples (inclusive, in elements)."""
 
     only: frozenset[int] = frozenset()
@@ -84,7 +82,8 @@ class HeadSizes:
     maximum: int | None = None
     multiple_of: int = 1
 
-    def __contains__(self, head_size: int) -> bool:
+    def accept(self, head_size: int) -> bool:
+        """Whether a head size is one of them."""
         if self.only:
             return head_size in self.only
         return (
@@ -105,8 +104,7 @@ _ANY_HEAD_SIZE: Final = HeadSizes()
 _ANY_GPU: Final = ComputeCapability(0, 0)
 
 
-@dataclass(frozen=True, slots=True)
-class Backend:
+class Backend(NamedTuple):
     """What one attention backend of one release can do."""
 
     name: str  # people's name, as in our status
@@ -127,8 +125,7 @@ class Backend:
     kv_connector: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Release:
+class Release(NamedTuple):
     """How one range of vLLM minor releases reads configs and is told its attention backend."""
 
     first_minor: int
@@ -153,8 +150,7 @@ class RuntimeName(StrEnum):
     VLLM_CPU = "vllm-cpu"
 
 
-@dataclass(frozen=True, slots=True)
-class Runtime:
+class Runtime(NamedTuple):
     """One image's engine: a runtime name and a vLLM version."""
 
     name: RuntimeName
@@ -228,8 +224,8 @@ _CPU_ATTN = Backend(
     kv_cache_dtypes=None,
 )
 _CUDA_BACKENDS = (_FLASH_ATTN, _FLASHINFER, _TRITON_ATTN, _FLEX_ATTENTION)
-_FLASHINFER_0_22 = replace(_FLASHINFER, min_compute_capability=ComputeCapability(7, 5))
-_FLASHINFER_0_11 = replace(_FLASHINFER_0_22, head_sizes=HeadSizes(only=frozenset({64, 128, 256})))
+_FLASHINFER_0_22 = _FLASHINFER._replace(min_compute_capability=ComputeCapability(7, 5))
+_FLASHINFER_0_11 = _FLASHINFER_0_22._replace(head_sizes=HeadSizes(only=frozenset({64, 128, 256})))
 _CUDA_BACKENDS_0_22 = (_FLASH_ATTN, _FLASHINFER_0_22, _TRITON_ATTN, _FLEX_ATTENTION)
 _CUDA_BACKENDS_0_11 = (_FLASH_ATTN, _FLASHINFER_0_11, _TRITON_ATTN, _FLEX_ATTENTION)
 
@@ -279,24 +275,23 @@ _R0_11 = Release(
     explicit_hf_formats=False,
     min_compute_capability=_VOLTA,
 )
-_R0_12 = replace(
-    _R0_11,
+_R0_12 = _R0_11._replace(
     first_minor=12,
     last_minor=12,
     backends=_CUDA_BACKENDS_0_11,
     params_fall_back_to_config_json=True,
     explicit_hf_formats=True,
 )
-_R0_13 = replace(_R0_12, first_minor=13, last_minor=15, selector=Selector.FLAG)
-_R0_16 = replace(_R0_13, first_minor=16, last_minor=17, remaps_params_window=True)
-_R0_18 = replace(_R0_16, first_minor=18, last_minor=18, prefers_params_json=True)
-_R0_19 = replace(_R0_18, first_minor=19, last_minor=19, zero_window_is_none=True)
+_R0_13 = _R0_12._replace(first_minor=13, last_minor=15, selector=Selector.FLAG)
+_R0_16 = _R0_13._replace(first_minor=16, last_minor=17, remaps_params_window=True)
+_R0_18 = _R0_16._replace(first_minor=18, last_minor=18, prefers_params_json=True)
+_R0_19 = _R0_18._replace(first_minor=19, last_minor=19, zero_window_is_none=True)
 # 0.20 to 0.23 accept transformers 4 and 5; an image built today gets 5
-_R0_20 = replace(_R0_19, first_minor=20, last_minor=21, strict_config=True)
-_R0_22 = replace(_R0_20, first_minor=22, last_minor=23, backends=_CUDA_BACKENDS_0_22)
-_R0_24 = replace(_R0_22, first_minor=24, last_minor=25, backends=_CUDA_BACKENDS)
-_R0_26 = replace(_R0_24, first_minor=26, last_minor=26, selector=Selector.FLAG_PER_KIND, min_compute_capability=_TURING)
-_R0_27 = replace(_R0_26, first_minor=27, last_minor=33, all_full_layers_slide=False)
+_R0_20 = _R0_19._replace(first_minor=20, last_minor=21, strict_config=True)
+_R0_22 = _R0_20._replace(first_minor=22, last_minor=23, backends=_CUDA_BACKENDS_0_22)
+_R0_24 = _R0_22._replace(first_minor=24, last_minor=25, backends=_CUDA_BACKENDS)
+_R0_26 = _R0_24._replace(first_minor=26, last_minor=26, selector=Selector.FLAG_PER_KIND, min_compute_capability=_TURING)
+_R0_27 = _R0_26._replace(first_minor=27, last_minor=33, all_full_layers_slide=False)
 
 RELEASES: Final = (_R0_11, _R0_12, _R0_13, _R0_16, _R0_18, _R0_19, _R0_20, _R0_22, _R0_24, _R0_26, _R0_27)
 DEFAULT_VERSION: Final = "0.26.0"  # the one release the XFORMERS backend is written for and tested on

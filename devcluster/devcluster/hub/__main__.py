@@ -6,7 +6,7 @@ import signal
 import sys
 from pathlib import Path
 
-from devcluster.hub.faults import Fault, Kind
+from devcluster.hub.faults import EVERY_REPOSITORY, Fault, Kind
 from devcluster.hub.server import HubServer
 
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -32,12 +32,11 @@ def main(argv: list[str] | None = None) -> int:
     try:
         with HubServer(arguments.models, host=arguments.host, port=arguments.port) as hub:
             hub.faults.update(arguments.fault)
-            sys.stdout.write(
-                f"{len(hub.repo_ids)} repositories at {hub.url} (export HF_ENDPOINT={hub.url})\n"
-            )
+            _check_faults(hub)
+            sys.stdout.write(f"{len(hub.repo_ids)} repositories at {hub.url} (export HF_ENDPOINT={hub.url})\n")
             sys.stdout.flush()
             signal.sigwait(_STOP_SIGNALS)
-    except (OSError, ValueError) as error:
+    except (OSError, OverflowError, ValueError) as error:
         sys.stderr.write(f"devcluster-hub: {error}\n")
         return 1
     finally:
@@ -49,15 +48,11 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="devcluster-hub",
         description="Serve model configs the way the Hugging Face Hub does, with faults on demand.",
-        epilog=f"Kinds of fault: {', '.join(Kind)}. While running: PUT, GET and DELETE /_faults/REPO.",
+        epilog=f"Kinds of fault: {', '.join(Kind)}. While running: PUT and DELETE /_faults/REPO, GET /_faults.",
     )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
-    parser.add_argument(
-        "--port", type=int, default=8080, help="port; 0 picks a free one (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--models", type=Path, metavar="DIR", help="folder of repositories (default: packaged)"
-    )
+    parser.add_argument("--port", type=int, default=8080, help="port; 0 picks a free one (default: %(default)s)")
+    parser.add_argument("--models", type=Path, metavar="DIR", help="folder of repositories (default: packaged)")
     parser.add_argument(
         "--fault",
         type=_fault,
@@ -68,6 +63,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--verbose", action="store_true", help="log each request to standard error")
     return parser
+
+
+def _check_faults(hub: HubServer) -> None:
+    if unknown := hub.faults.keys() - {EVERY_REPOSITORY, *hub.repo_ids}:
+        raise ValueError(f"no such repository: {', '.join(sorted(unknown))}; there are {', '.join(hub.repo_ids)}")
 
 
 def _fault(text: str) -> tuple[str, Fault]:

@@ -52,7 +52,7 @@ def json_answer(
     return Answer(status, {"Content-Type": "application/json", **(headers or {})}, len(data), (data,))
 
 
-def file_answer(file: RepoFile, commit: str, byte_range: str | None) -> Answer:
+def file_answer(file: RepoFile, commit: str, byte_range: str | None, *, torn: bool = False) -> Answer:
     """Answer with a file, or with the one range of it that is asked for.
 
     Parameters
@@ -63,27 +63,29 @@ def file_answer(file: RepoFile, commit: str, byte_range: str | None) -> Answer:
         Sent as ``X-Repo-Commit``, from which clients learn what a branch name stands for.
     byte_range
         The ``Range`` header; whatever is not a single range of bytes is ignored, as RFC 9110 allows.
+    torn
+        Whether to act as if the file ended in its middle. The ``ETag`` stays that of the whole file, as it does when
+        something between the hub and its reader cuts the answer short.
 
     Returns
     -------
     Answer
         Status 200, 206 with ``Content-Range``, or 416 when the range starts past the end.
     """
+    size = file.size // 2 if torn else file.size
     etag = f'"{file.etag}"'
     headers = {"X-Repo-Commit": commit, "ETag": etag, "Accept-Ranges": "bytes"}
     if file.lfs:
-        headers |= {"X-Linked-Size": str(file.size), "X-Linked-Etag": etag}
-    headers["Content-Type"] = (
-        "application/json" if file.name.endswith(".json") else "application/octet-stream"
-    )
-    bounds = _bounds(byte_range, file.size)
+        headers |= {"X-Linked-Size": str(size), "X-Linked-Etag": etag}
+    headers["Content-Type"] = "application/json" if file.name.endswith(".json") else "application/octet-stream"
+    bounds = _bounds(byte_range, size)
     if bounds is None:
-        return Answer(HTTPStatus.OK, headers, file.size, file.content.read(0, file.size))
+        return Answer(HTTPStatus.OK, headers, size, file.content.read(0, size))
     start, stop = bounds
     if start >= stop:
-        headers["Content-Range"] = f"bytes */{file.size}"
+        headers["Content-Range"] = f"bytes */{size}"
         return Answer(HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE, headers, 0, ())
-    headers["Content-Range"] = f"bytes {start}-{stop - 1}/{file.size}"
+    headers["Content-Range"] = f"bytes {start}-{stop - 1}/{size}"
     return Answer(HTTPStatus.PARTIAL_CONTENT, headers, stop - start, file.content.read(start, stop))
 
 
@@ -118,9 +120,7 @@ def fault_answer(fault: Fault, occasion: Occasion) -> Answer | None:
     match fault.kind:
         case Kind.GATED:
             status = HTTPStatus.UNAUTHORIZED if occasion.token is None else HTTPStatus.FORBIDDEN
-            return _refusal(
-                status, "GatedRepo", "Access to this model is restricted and must be granted first"
-            )
+            return _refusal(status, "GatedRepo", "Access to this model is restricted and must be granted first")
         case Kind.PRIVATE:
             return repository_not_found(occasion.token)
         case Kind.BAD_TOKEN:
@@ -144,9 +144,7 @@ def fault_answer(fault: Fault, occasion: Occasion) -> Answer | None:
             return None
 
 
-def _refusal(
-    status: HTTPStatus, code: str | None, message: str, headers: Mapping[str, str] | None = None
-) -> Answer:
+def _refusal(status: HTTPStatus, code: str | None, message: str, headers: Mapping[str, str] | None = None) -> Answer:
     codes = {} if code is None else {"X-Error-Code": code}
     return json_answer({"error": message}, status, {**codes, "X-Error-Message": message, **(headers or {})})
 

@@ -202,9 +202,7 @@ def _mistral_vision(vision: Mapping[str, Any], text_hidden: int, storage: Storag
     if vision.get("add_pre_mm_projector_layer_norm", False):
         yield storage.plain("pre_mm_projector_norm", hidden)
     if vision.get("mm_projector_id") == "patch_merge":
-        yield from storage.linear(
-            "patch_merger.merging_layer", hidden, hidden * vision["spatial_merge_size"] ** 2
-        )
+        yield from storage.linear("patch_merger.merging_layer", hidden, hidden * vision["spatial_merge_size"] ** 2)
     for name, inputs in (("w_in", hidden), ("w_out", text_hidden)):
         yield from storage.linear(f"vision_language_adapter.{name}", text_hidden, inputs)
         # vLLM's VisionEncoderArgs takes a missing adapter_bias for true.

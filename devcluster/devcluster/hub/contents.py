@@ -117,9 +117,7 @@ class RepoFile:
     @cached_property
     def blob_id(self) -> str:
         """40 hex digits: the id of the git blob, which is the pointer's for a git-lfs file."""
-        size, pieces = (
-            (len(self.pointer), [self.pointer]) if self.lfs else (self.size, self.content.identity())
-        )
+        size, pieces = (len(self.pointer), [self.pointer]) if self.lfs else (self.size, self.content.identity())
         digest = hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False)
         for piece in pieces:
             digest.update(piece)

@@ -4,6 +4,7 @@ The faults are those that a reader of a real hub meets: access, absence, damage,
 answers is in `devcluster.hub.answers`.
 """
 
+import math
 import threading
 from collections.abc import Iterator, Mapping, MutableMapping
 from dataclasses import dataclass, field, replace
@@ -100,7 +101,7 @@ class Fault:
     Raises
     ------
     ValueError
-        When ``seconds`` is negative or ``times`` is below 1.
+        When ``seconds`` is negative or not finite, or ``times`` is below 1.
     """
 
     kind: Kind
@@ -109,8 +110,8 @@ class Fault:
     tokens: frozenset[str] = field(default=frozenset())
 
     def __post_init__(self) -> None:
-        if self.seconds < 0:
-            raise ValueError(f"seconds must not be negative, not {self.seconds}")
+        if not 0 <= self.seconds < math.inf:
+            raise ValueError(f"seconds must be finite and not negative, not {self.seconds}")
         if self.times is not None and self.times < 1:
             raise ValueError(f"times must be 1 or more, not {self.times}: remove the fault instead")
 
@@ -147,8 +148,9 @@ class Fault:
         if unknown := document.keys() - {"kind", "seconds", "times", "tokens"}:
             raise ValueError(f"unknown keys: {', '.join(sorted(unknown))}")
         seconds, times, tokens = document.get("seconds", 0), document.get("times"), document.get("tokens", [])
-        if not isinstance(seconds, int | float) or not isinstance(times, int | None):
-            raise ValueError("seconds is a number, and times a whole number or null")
+        # bool is an int to isinstance, but true is no number in JSON.
+        if not isinstance(seconds, int | float) or not isinstance(times, int | None) or times is True:
+            raise ValueError("seconds is a number, and times an integer or null")
         if not isinstance(tokens, list) or not all(isinstance(token, str) for token in tokens):
             raise ValueError("tokens is a list of strings")
         return cls(Kind(document["kind"]), float(seconds), times, frozenset(tokens))

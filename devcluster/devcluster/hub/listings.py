@@ -11,9 +11,7 @@ from devcluster.hub.contents import RepoFile
 from devcluster.hub.weights import HF_INDEX, HF_SINGLE, read_header
 
 
-def model_info(
-    repo_id: str, commit: str, files: Mapping[str, RepoFile], *, gated: bool, blobs: bool
-) -> dict[str, Any]:
+def model_info(repo_id: str, commit: str, files: Mapping[str, RepoFile], *, gated: bool, blobs: bool) -> dict[str, Any]:
     """Describe a revision.
 
     Parameters
@@ -41,7 +39,7 @@ def model_info(
         "siblings": [_sibling(file, blobs=blobs) for file in files.values()],
     }
     if "config.json" in files:
-        config = json.loads(_read(files["config.json"]))
+        config = _object(files["config.json"])
         info["config"] = {key: config[key] for key in ("architectures", "model_type") if key in config}
     if parameters := _parameters(files):
         info["safetensors"] = {"parameters": parameters, "total": sum(parameters.values())}
@@ -62,22 +60,22 @@ def paths_info(files: Mapping[str, RepoFile], paths: Iterable[str]) -> list[dict
     """List the entries of the given paths; those that do not exist are left out."""
     folders = _folders(files)
     return [
-        _entry(files[path]) if path in files else _directory(path)
-        for path in paths
-        if path in files or path in folders
+        _entry(files[path]) if path in files else _directory(path) for path in paths if path in files or path in folders
     ]
 
 
 def safetensors_metadata(files: Mapping[str, RepoFile], index: str) -> dict[str, Any]:
     """Return an index without its weight map, and the header of each of its shards.
 
+    Shards that the repository lacks are left out.
+
     Raises
     ------
     KeyError
-        When the index, or a shard of it, does not exist.
+        When the index does not exist.
     """
-    document = json.loads(_read(files[index]))
-    shards = sorted(set(document["weight_map"].values()))
+    document = _object(files[index])
+    shards = sorted(files.keys() & set(document.get("weight_map", {}).values()))
     return {
         "index": {"metadata": document.get("metadata", {})},
         "headers": {name: read_header(files[name].content) for name in shards},
@@ -131,5 +129,10 @@ def _ancestors(name: str) -> Iterator[str]:
         yield "/".join(parts[:depth])
 
 
-def _read(file: RepoFile) -> bytes:
-    return b"".join(file.content.read(0, file.size))
+def _object(file: RepoFile) -> dict[str, Any]:
+    """Parse a JSON object; a file that is none counts as empty, because the hub lists damaged files too."""
+    try:
+        document = json.loads(b"".join(file.content.read(0, file.size)))
+    except ValueError:
+        return {}
+    return document if isinstance(document, dict) else {}

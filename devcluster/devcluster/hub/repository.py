@@ -117,12 +117,9 @@ def read_repositories(models: Path) -> dict[str, Repository]:
         branches.setdefault(repo_id, {})[branch or MAIN] = Revision(repo_id, ordered)
     for repo_id, revisions in branches.items():
         if MAIN not in revisions:
-            raise ValueError(
-                f"{models}: {repo_id} has only the branches {', '.join(revisions)}: add its main"
-            )
+            raise ValueError(f"{models}: {repo_id} has only the branches {', '.join(revisions)}: add its main")
     return {
-        repo_id: Repository(repo_id, MappingProxyType(revisions))
-        for repo_id, revisions in sorted(branches.items())
+        repo_id: Repository(repo_id, MappingProxyType(revisions)) for repo_id, revisions in sorted(branches.items())
     }
 
 
@@ -146,9 +143,7 @@ def _checkpoint(layout: str, folder: Path) -> dict[str, Content]:
     layouts: dict[str, Callable[[], dict[str, Content]]] = {
         "hf": lambda: hf_checkpoint(_json(config)),
         # A copy of a repository may lack the params.json that its consolidated weights were published with.
-        "consolidated": lambda: mistral_checkpoint(
-            _json(params) if params.exists() else _params(_json(config))
-        ),
+        "consolidated": lambda: mistral_checkpoint(_json(params) if params.exists() else _params(_json(config))),
     }
     if layout not in layouts:
         raise ValueError(f"unknown weights {layout!r} in {MANIFEST}: use one of {', '.join(layouts)}")
@@ -158,9 +153,7 @@ def _checkpoint(layout: str, folder: Path) -> dict[str, Content]:
 def _params(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return the dimensions of a dense text model's config.json under the names of params.json."""
     if unsupported := config.keys() & {"text_config", "num_local_experts", "quantization_config"}:
-        raise ValueError(
-            f"consolidated weights need a params.json when config.json has {sorted(unsupported)}"
-        )
+        raise ValueError(f"consolidated weights need a params.json when config.json has {sorted(unsupported)}")
     heads = config["num_attention_heads"]
     return {
         "dim": config["hidden_size"],

@@ -9,8 +9,16 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from devcluster.hub import answers, listings
 from devcluster.hub.answers import Answer
-from devcluster.hub.contents import BytesContent, RepoFile
-from devcluster.hub.faults import CONFIG_FILES, Action, Fault, Kind, Occasion, Switchboard
+from devcluster.hub.contents import RepoFile
+from devcluster.hub.faults import (
+    CONFIG_FILES,
+    EVERY_REPOSITORY,
+    Action,
+    Fault,
+    Kind,
+    Occasion,
+    Switchboard,
+)
 from devcluster.hub.repository import MAIN, Repository
 
 _REPO = r"(?P<repo>[^/]+/[^/]+)"
@@ -88,22 +96,15 @@ class Routes:
         """Answer a request, with the faults of its repository applied."""
         if request.administrative:
             return self._administer(request)
-        for action, pattern in _ROUTES:
-            if match := pattern.fullmatch(request.path):
-                groups = {
-                    name: unquote(value) for name, value in match.groupdict().items() if value is not None
-                }
-                break
-        else:
+        found = _find(request)
+        if found is None:
             return answers.no_such_route()
-        if request.method not in (("POST",) if action is Action.PATHS_INFO else ("GET", "HEAD")):
+        repo_id, occasion = found
+        if request.method not in (("POST",) if occasion.action is Action.PATHS_INFO else ("GET", "HEAD")):
             return answers.json_answer({"error": "method not allowed"}, HTTPStatus.METHOD_NOT_ALLOWED)
-        occasion = Occasion(
-            action, request.method, groups.get("revision"), groups.get("path", ""), request.token
-        )
-        struck = self._faults.strike(groups["repo"], occasion)
+        struck = self._faults.strike(repo_id, occasion)
         delay = max((fault.seconds for fault in struck if fault.kind is Kind.SLOW), default=0.0)
-        return replace(self._serve(groups["repo"], occasion, request, struck), delay=delay)
+        return replace(self._serve(repo_id, occasion, request, struck), delay=delay)
 
     def _serve(self, repo_id: str, occasion: Occasion, request: Request, struck: list[Fault]) -> Answer:
         for fault in struck:
@@ -117,12 +118,13 @@ class Routes:
             revision = repository.revision(name)
         except KeyError:
             return answers.revision_not_found(name)
-        files = _shown(revision.files, {fault.kind for fault in struck})
+        files = _shown(revision.files, struck)
         match occasion.action:
             case Action.RESOLVE:
                 if occasion.path not in files:
                     return answers.entry_not_found(revision.commit)
-                return answers.file_answer(files[occasion.path], revision.commit, request.byte_range)
+                torn = any(fault.kind is Kind.TORN for fault in struck)
+                return answers.file_answer(files[occasion.path], revision.commit, request.byte_range, torn=torn)
             case Action.TREE:
                 recursive = request.flag("recursive")
                 return answers.json_answer(listings.tree(files, occasion.path, recursive=recursive))
@@ -143,6 +145,8 @@ class Routes:
 
     def _administer(self, request: Request) -> Answer:
         key = unquote(request.path.removeprefix(_FAULTS).removeprefix("/"))
+        if key and key != EVERY_REPOSITORY and key not in self._repositories:
+            return answers.repository_not_found(request.token)
         match request.method:
             case "GET" if not key:
                 faults = self._faults.snapshot()
@@ -155,30 +159,35 @@ class Routes:
                 self._faults[key] = fault
                 return answers.json_answer(fault.as_json())
             case "DELETE" if key:
-                fault_or_none = self._faults.pop(key, None)
-                return answers.json_answer(None if fault_or_none is None else fault_or_none.as_json())
+                self._faults.pop(key, None)
+                return answers.json_answer({})
         return answers.no_such_route()
 
 
-def _shown(files: Mapping[str, RepoFile], kinds: set[Kind]) -> Mapping[str, RepoFile]:
-    """Return the files as a reader sees them under faults that hide or damage some."""
-    if Kind.NO_CONFIG in kinds:
-        files = {name: file for name, file in files.items() if name not in CONFIG_FILES}
-    if Kind.TORN in kinds:
-        files = {name: _torn(file) if name.endswith(".json") else file for name, file in files.items()}
-    return files
+def _find(request: Request) -> tuple[str, Occasion] | None:
+    """Return the repository that a request is about, and what it wants of it."""
+    for action, pattern in _ROUTES:
+        if match := pattern.fullmatch(request.path):
+            named = {name: unquote(value) for name, value in match.groupdict().items() if value is not None}
+            revision, path = named.get("revision"), named.get("path", "")
+            return named["repo"], Occasion(action, request.method, revision, path, request.token)
+    return None
 
 
-def _torn(file: RepoFile) -> RepoFile:
-    half = b"".join(file.content.read(0, file.size // 2))
-    return replace(file, content=BytesContent(half))
+def _shown(files: Mapping[str, RepoFile], struck: list[Fault]) -> Mapping[str, RepoFile]:
+    """Return the files that a reader gets to see."""
+    if all(fault.kind is not Kind.NO_CONFIG for fault in struck):
+        return files
+    return {name: file for name, file in files.items() if name not in CONFIG_FILES}
 
 
 def _paths_info(files: Mapping[str, RepoFile], body: bytes) -> Answer:
     """Read paths from a form, as huggingface_hub sends them, or from JSON, as its JavaScript sibling does."""
-    text = body.decode()
     try:
-        paths = json.loads(text)["paths"] if text.startswith("{") else parse_qs(text).get("paths", [])
-    except (ValueError, KeyError):
-        return answers.bad_request("the body must give paths, as a form or as JSON")
+        text = body.decode()
+        paths = json.loads(text).get("paths") if text.startswith("{") else parse_qs(text).get("paths", [])
+    except ValueError as error:
+        return answers.bad_request(str(error))
+    if not isinstance(paths, list) or not all(isinstance(path, str) for path in paths):
+        return answers.bad_request("paths is a list of strings")
     return answers.json_answer(listings.paths_info(files, paths))

@@ -19,6 +19,9 @@ from devcluster.hub.routes import Request, Routes
 MODELS = Path(__file__).parent / "models"
 """The configs of real models that come with this package."""
 
+# How long the accept loop takes to notice a shutdown; the default of half a second adds up over many tests.
+_POLL_SECONDS = 0.02
+
 _logger = logging.getLogger(__name__)
 
 
@@ -76,11 +79,14 @@ class HubServer:
     """
 
     def __init__(self, models: Path | None = None, *, host: str = "127.0.0.1", port: int = 0) -> None:
+        self._host = host
         self.faults = Switchboard()
         self._repositories = read_repositories(MODELS if models is None else models)
         self._exchanges: list[Exchange] = []
         self._server = _Server((host, port), Routes(self._repositories, self.faults), self._exchanges)
-        self._thread = threading.Thread(target=self._server.serve_forever, name="hub", daemon=True)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(_POLL_SECONDS,), name="hub", daemon=True
+        )
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -95,8 +101,8 @@ class HubServer:
     @property
     def url(self) -> str:
         """Address for ``HF_ENDPOINT``; the loopback one when the server listens on all addresses."""
-        host, port = self._server.server_address[:2]
-        return f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}"  # noqa: S104  compared, not bound
+        host = "127.0.0.1" if self._host == "0.0.0.0" else self._host  # noqa: S104  compared, not bound
+        return f"http://{host}:{self._server.server_port}"
 
     @property
     def repo_ids(self) -> Sequence[str]:
@@ -144,17 +150,17 @@ class _Server(ThreadingHTTPServer):
                 _hang_up(connection)
         self.server_close()
 
-    def process_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401  the base class's types
+    def process_request(self, request: Any, client_address: Any) -> None:
         with self._lock:
             self._connections.add(request)
         super().process_request(request, client_address)
 
-    def shutdown_request(self, request: Any) -> None:  # noqa: ANN401
+    def shutdown_request(self, request: Any) -> None:
         with self._lock:
             self._connections.discard(request)
         super().shutdown_request(request)
 
-    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401, ARG002
+    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002
         # A client that has read enough of a checkpoint hangs up; that is no error of the server.
         if not isinstance(sys.exception(), ConnectionError):
             _logger.exception("request from %s failed", client_address)
@@ -215,5 +221,5 @@ class _Handler(BaseHTTPRequestHandler):
 
     do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = _handle  # noqa: N815  names that the base class looks up
 
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002, ANN401  the base class's signature
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  the base class's signature
         _logger.info("%s %s", self.address_string(), format % args)

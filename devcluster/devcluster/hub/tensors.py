@@ -73,9 +73,7 @@ class Storage:
         return cls(
             dtype,
             ("weight_scale_inv", "activation_scale") if static else ("weight_scale_inv",),
-            tuple(
-                module.removeprefix("model.") for module in quantization.get("modules_to_not_convert") or ()
-            ),
+            tuple(module.removeprefix("model.") for module in quantization.get("modules_to_not_convert") or ()),
         )
 
     @classmethod

@@ -100,13 +100,9 @@ def hf_checkpoint(config: Mapping[str, Any]) -> dict[str, Content]:
     names = [f"model-{number:05}-of-{len(shards):05}.safetensors" for number in range(1, len(shards) + 1)]
     index = {
         "metadata": {"total_size": sum(tensor.size for shard in shards for tensor in shard)},
-        "weight_map": {
-            tensor.name: name for name, shard in zip(names, shards, strict=True) for tensor in shard
-        },
+        "weight_map": {tensor.name: name for name, shard in zip(names, shards, strict=True) for tensor in shard},
     }
-    files: dict[str, Content] = {
-        name: SafetensorsContent(shard) for name, shard in zip(names, shards, strict=True)
-    }
+    files: dict[str, Content] = {name: SafetensorsContent(shard) for name, shard in zip(names, shards, strict=True)}
     return files | {HF_INDEX: BytesContent(json.dumps(index, indent=2).encode() + b"\n")}
 
 
@@ -127,17 +123,14 @@ def mistral_checkpoint(params: Mapping[str, Any]) -> dict[str, Content]:
 
 
 def read_header(content: Content) -> dict[str, Any]:
-    """Return the JSON header of a safetensors file, synthetic or real.
-
-    Raises
-    ------
-    json.JSONDecodeError
-        When the content is no safetensors file.
-    """
-    length = int.from_bytes(b"".join(content.read(0, _LENGTH_BYTES)), "little")
+    """Return the JSON header of a safetensors file, synthetic or real; empty for a content that is none."""
+    length = int.from_bytes(b"".join(content.read(0, min(_LENGTH_BYTES, content.size))), "little")
     stop = min(_LENGTH_BYTES + length, content.size)
-    header: dict[str, Any] = json.loads(b"".join(content.read(_LENGTH_BYTES, stop)))
-    return header
+    try:
+        header = json.loads(b"".join(content.read(_LENGTH_BYTES, stop)))
+    except ValueError:
+        return {}
+    return header if isinstance(header, dict) else {}
 
 
 def _shards(tensors: Iterable[Tensor]) -> Iterator[tuple[Tensor, ...]]:

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 import devcluster.hub
-from mistral_vllm.decoder import CLASS_DEFAULTS, OUTER_CLASSES, find_decoder
+from mistral_vllm.class_defaults import CLASS_DEFAULTS, OUTER_CLASSES
+from mistral_vllm.decoder import find_decoder
 from mistral_vllm.layout import read_layout
 from mistral_vllm.mistral_sliding_window import enhance_mistral_config_for_sliding_window
 from mistral_vllm.reasons import LayoutReason, Unsupported

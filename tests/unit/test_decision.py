@@ -5,11 +5,13 @@ from typing import Any
 import pytest
 
 from mistral_vllm.attention_facts import AttentionFacts, EngineFeatures, XFormersStatus, features_of
+from mistral_vllm.backends import ComputeCapability
 from mistral_vllm.decision import BackendDecision, NoValidBackend, decide
-from mistral_vllm.layout import LayerType, read_layout
+from mistral_vllm.layer_types import LayerType
+from mistral_vllm.layout import read_layout
 from mistral_vllm.profiles import find_profile, load_profiles
 from mistral_vllm.reasons import DecisionReason, RejectionReason
-from mistral_vllm.runtimes import ComputeCapability, get_runtime
+from mistral_vllm.runtimes import get_runtime
 
 ALL = read_layout({"n_layers": 32, "sliding_window": 4096})
 MIXED = read_layout({"n_layers": 32, "sliding_window": [None, 4096, 4096, 4096]})

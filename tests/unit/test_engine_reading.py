@@ -6,7 +6,7 @@ import pytest
 
 from mistral_vllm.engine_reading import engine_override, engine_reading
 from mistral_vllm.files import ConfigFiles, read_files
-from mistral_vllm.layout import LayerType
+from mistral_vllm.layer_types import LayerType
 from mistral_vllm.reasons import EngineReason, Unsupported
 from mistral_vllm.runtimes import Release, find_release
 

@@ -4,7 +4,8 @@ import pytest
 
 from mistral_operator.planning.geometry import Geometry
 from mistral_operator.planning.memory import MemoryPlan, group_layers, plan_memory
-from mistral_vllm.layout import AttentionLayout, LayerType
+from mistral_vllm.layer_types import LayerType
+from mistral_vllm.layout import AttentionLayout
 
 F, S = LayerType.FULL, LayerType.SLIDING
 

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from mistral_vllm.decoder import ConfigFormat
-from mistral_vllm.layout import LAYERS_MAX, AttentionLayout, LayerType, read_layout
+from mistral_vllm.layer_types import LayerType
+from mistral_vllm.layout import LAYERS_MAX, AttentionLayout, read_layout
 from mistral_vllm.reasons import FindingReason, LayoutReason, Unsupported
 
 F, S = LayerType.FULL, LayerType.SLIDING

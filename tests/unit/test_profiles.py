@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
+from mistral_vllm.backends import Backend, ComputeCapability, Phase
 from mistral_vllm.profiles import Profile, ProfileError, find_profile, load_profiles, parse_profile
-from mistral_vllm.runtimes import Backend, ComputeCapability, Phase, get_runtime
+from mistral_vllm.runtimes import get_runtime
 
 OURS = get_runtime()
 

@@ -2,16 +2,8 @@
 
 import pytest
 
-from mistral_vllm.runtimes import (
-    RELEASES,
-    ComputeCapability,
-    HeadSizes,
-    Platform,
-    Selector,
-    UnknownRuntime,
-    find_release,
-    get_runtime,
-)
+from mistral_vllm.backends import ComputeCapability, HeadSizes, Platform
+from mistral_vllm.runtimes import RELEASES, Selector, UnknownRuntime, find_release, get_runtime
 
 
 def test_releases_follow_one_another() -> None:

@@ -4,8 +4,10 @@ from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
-from mistral_vllm.layout import AttentionLayout, LayerType
-from mistral_vllm.runtimes import ComputeCapability, Platform, Runtime
+from mistral_vllm.backends import ComputeCapability, Platform
+from mistral_vllm.layer_types import LayerType
+from mistral_vllm.layout import AttentionLayout
+from mistral_vllm.runtimes import Runtime
 
 if TYPE_CHECKING:  # a tenth of this package's import time, for one annotation
     from mistral_vllm.profiles import Profile

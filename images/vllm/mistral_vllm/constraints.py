@@ -8,9 +8,9 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from mistral_vllm.attention_facts import AttentionFacts, XFormersStatus
-from mistral_vllm.layout import LayerType
+from mistral_vllm.backends import BOTH_PHASES, XFORMERS, Backend, Phase
+from mistral_vllm.layer_types import LayerType
 from mistral_vllm.reasons import RejectionReason
-from mistral_vllm.runtimes import BOTH_PHASES, XFORMERS, Backend, Phase
 
 
 class Rejection(NamedTuple):

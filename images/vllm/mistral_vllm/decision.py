@@ -6,21 +6,21 @@ candidate, whoever asks for it. Adding a rule is adding a function to ``RULES``.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from mistral_vllm.attention_facts import AttentionFacts, XFormersStatus
+from mistral_vllm.backends import AUTO, FLASH_ATTN, TRITON_ATTN, XFORMERS, Backend, Phase
 from mistral_vllm.constraints import Rejection, not_in_runtime, reject, why_not_in_runtime
-from mistral_vllm.layout import AttentionLayout, LayerType
+from mistral_vllm.layer_types import LayerType
+from mistral_vllm.layout import AttentionLayout
 from mistral_vllm.reasons import DecisionReason, RejectionReason
-from mistral_vllm.runtimes import AUTO, FLASH_ATTN, TRITON_ATTN, XFORMERS, Backend, Phase, Selector
+from mistral_vllm.runtimes import Selector
 
 if TYPE_CHECKING:
     from mistral_vllm.profiles import Profile
 
 
-@dataclass(frozen=True, slots=True)
-class BackendDecision:
+class BackendDecision(NamedTuple):
     """What was chosen, why, and why not the others.
 
     Attributes

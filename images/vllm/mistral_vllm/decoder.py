@@ -1,13 +1,11 @@
-"""Where in a model's files the decoder is described, and what its config class fills in for keys that are absent.
-
-Class defaults are those of transformers 5.23.0 (``models/*/configuration_*.py``); a test holds every one against it.
-"""
+"""Where in a model's files the decoder is described, in whose words, and with which class defaults."""
 
 from collections.abc import Mapping
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
+from mistral_vllm.class_defaults import CLASS_DEFAULTS, GEOMETRY_WORDS, OUTER_CLASSES
 from mistral_vllm.reasons import Finding, FindingReason, LayoutReason, Unsupported
 
 
@@ -23,91 +21,6 @@ class ConfigFormat(StrEnum):
         return "config.json" if self is ConfigFormat.HF else "params.json"
 
 
-_GEOMETRY: Final = (
-    "num_hidden_layers",
-    "hidden_size",
-    "num_attention_heads",
-    "num_key_value_heads",
-    "head_dim",
-    "intermediate_size",
-    "vocab_size",
-    "max_position_embeddings",
-    "tie_word_embeddings",
-    "sliding_window",
-)
-
-
-def _class_defaults(*values: Any, **more: Any) -> Mapping[str, Any]:
-    return MappingProxyType(dict(zip(_GEOMETRY, values, strict=True)) | more)
-
-
-CLASS_DEFAULTS: Final[Mapping[str, Mapping[str, Any]]] = MappingProxyType(
-    {
-        "mistral": _class_defaults(32, 4096, 32, 8, None, 14336, 32000, 131072, False, 4096),
-        "ministral": _class_defaults(32, 4096, 32, 8, None, 14336, 32000, 131072, False, 4096),
-        "ministral3": _class_defaults(34, 4096, 32, 8, 128, 14336, 131072, 262144, False, None),
-        "mixtral": _class_defaults(32, 4096, 32, 8, None, 14336, 32000, 131072, False, None, num_local_experts=8),
-        "llama": _class_defaults(32, 4096, 32, None, None, 11008, 32000, 2048, False, None),
-        "qwen2": _class_defaults(
-            32, 4096, 32, 32, None, 22016, 151936, 32768, False, 4096, use_sliding_window=False, max_window_layers=28
-        ),
-        "gemma2": _class_defaults(26, 2304, 8, 4, 256, 9216, 256000, 8192, True, 4096, sliding_window_pattern=2),
-        "gemma3_text": _class_defaults(26, 2304, 8, 4, 256, 9216, 262208, 131072, True, 4096, sliding_window_pattern=6),
-        "voxtral_realtime_text": _class_defaults(32, 4096, 32, 8, None, 14336, 32000, 131072, None, 4096),
-        "mistral4": _class_defaults(
-            36, 4096, 32, 32, 128, 12288, 131072, 1048576, False, None, kv_lora_rank=256, qk_rope_head_dim=64
-        ),
-    }
-)
-
-
-class _Outer(NamedTuple):
-    """A multimodal class: which decoder its ``text_config`` is, and what it fills in."""
-
-    decoder: str
-    without_text_config: Mapping[str, Any] = MappingProxyType({})
-    beside_text_config: Mapping[str, Any] = MappingProxyType({})
-
-
-_VOXTRAL: Final = MappingProxyType(
-    {
-        "num_hidden_layers": 30,
-        "hidden_size": 3072,
-        "num_key_value_heads": 8,
-        "head_dim": 128,
-        "intermediate_size": 8192,
-        "vocab_size": 131072,
-        "max_position_embeddings": 131072,
-    }
-)
-_VOXTRAL_REALTIME: Final = MappingProxyType(
-    {
-        **_VOXTRAL,
-        "num_hidden_layers": 26,
-        "intermediate_size": 9216,
-        "tie_word_embeddings": True,
-        "sliding_window": 8192,
-    }
-)
-_MISTRAL3: Final = MappingProxyType(
-    {
-        "num_hidden_layers": 40,
-        "hidden_size": 5120,
-        "head_dim": 128,
-        "intermediate_size": 32768,
-        "vocab_size": 131072,
-        "sliding_window": None,
-    }
-)
-OUTER_CLASSES: Final[Mapping[str, _Outer]] = MappingProxyType(
-    {
-        "mistral3": _Outer("mistral", without_text_config=_MISTRAL3),
-        "llava": _Outer("llama"),
-        "llava_next": _Outer("llama"),
-        "voxtral": _Outer("llama", _VOXTRAL, _VOXTRAL),
-        "voxtral_realtime": _Outer("voxtral_realtime_text", _VOXTRAL_REALTIME, _VOXTRAL_REALTIME),
-    }
-)
 _TEXT_KEYS: Final = ("text_config", "llm_config", "language_config")
 _ARCHITECTURES: Final = MappingProxyType(
     {
@@ -130,7 +43,7 @@ _PARAMS_NAMES: Final = MappingProxyType(
     }
 )
 _OBJECT_KEYS: Final = (
-    *_GEOMETRY,
+    *GEOMETRY_WORDS,
     "layer_types",
     "model_type",
     "dtype",
@@ -166,6 +79,10 @@ class Decoder(NamedTuple):
     def writes(self, key: str) -> bool:
         """Whether the file itself has the word."""
         return key in self.written
+
+    def where(self, key: str) -> str:
+        """Name a word of the decoder as a person finds it: file, path and key."""
+        return f"{self.path}{key}" if self.resolved else f"{self.config_format.file_name}: {self.path}{key}"
 
 
 def detect_format(config: object) -> ConfigFormat:

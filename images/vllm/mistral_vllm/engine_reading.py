@@ -7,11 +7,12 @@ Simulated from source, in the order the engine works: a config parser (``transfo
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from mistral_vllm.decoder import ConfigFormat, Decoder, find_decoder
 from mistral_vllm.files import ConfigFiles
-from mistral_vllm.layout import AttentionLayout, LayerType, count_layers
+from mistral_vllm.layer_types import LayerType
+from mistral_vllm.layout import AttentionLayout, count_layers
 from mistral_vllm.reasons import EngineReason, Finding, LayoutReason, Unsupported
 from mistral_vllm.runtimes import Release
 
@@ -22,8 +23,7 @@ _NO_WINDOW_PER_LAYER = frozenset({"mixtral"})
 _SINCE_TRANSFORMERS_5 = frozenset({"ministral3", "mistral4", "voxtral_realtime_text"})
 
 
-@dataclass(frozen=True, slots=True)
-class EngineReading:
+class EngineReading(NamedTuple):
     """What one release makes of the files: a window per layer in tokens (None is full), or why it will not start.
 
     The windows are what reaches the kernels, so -1 and 0 occur where a release keeps them.
@@ -33,8 +33,7 @@ class EngineReading:
     refusal: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class EngineOverride:
+class EngineOverride(NamedTuple):
     """What to pass as ``--hf-overrides`` so that the engine runs the layout as it is meant."""
 
     values: Mapping[str, Any]

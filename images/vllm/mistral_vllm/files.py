@@ -5,16 +5,14 @@ as explicit flags, so that no release chooses for itself.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from mistral_vllm.decoder import ConfigFormat
 from mistral_vllm.layout import AttentionLayout, read_layout
 from mistral_vllm.reasons import Finding, FindingReason, LayoutReason, Unsupported
 
 
-@dataclass(frozen=True, slots=True)
-class ConfigFiles:
+class ConfigFiles(NamedTuple):
     """A model's config files as they are; at least one of them is there."""
 
     config: Mapping[str, Any] | None
@@ -61,7 +59,7 @@ def read_files(files: ConfigFiles) -> AttentionLayout:
     if other is None:
         return layout
     finding = _compare(layout, chosen_format, other, other_format, files.config)
-    return layout if finding is None else replace(layout, findings=(*layout.findings, finding))
+    return layout if finding is None else layout._replace(findings=(*layout.findings, finding))
 
 
 def _compare(

@@ -5,26 +5,18 @@ This is the meaning of the file, whatever an engine makes of it; what each vLLM 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-from mistral_vllm.decoder import CLASS_DEFAULTS, ConfigFormat, Decoder, find_decoder, json_kind
+from mistral_vllm.class_defaults import CLASS_DEFAULTS
+from mistral_vllm.decoder import ConfigFormat, Decoder, find_decoder, json_kind
+from mistral_vllm.layer_types import LayerType, types_of_family, types_of_pattern, types_written
 from mistral_vllm.reasons import Finding, FindingReason, LayoutReason, Unsupported
 from mistral_vllm.window import WindowValue, normalise_window
 
 LAYERS_MAX: Final = 1024  # far above any model there is; bounds what a hostile file can make us build
 
 
-class LayerType(StrEnum):
-    """transformers' words for what one layer attends to."""
-
-    SLIDING = "sliding_attention"
-    FULL = "full_attention"
-
-
-@dataclass(frozen=True, slots=True)
-class AttentionLayout:
+class AttentionLayout(NamedTuple):
     """What each decoder layer attends to.
 
     Attributes
@@ -106,14 +98,14 @@ def read_layout(
     layer_count, findings = count_layers(decoder)
     value, source, more = declared_window(decoder)
     findings = (*decoder.findings, *findings, *more)
-    pattern_layers = _layers_of_pattern(value, layer_count, decoder)
-    typed_layers = _typed_layers(decoder, layer_count)
+    pattern_layers = types_of_pattern(value, layer_count, decoder)
+    typed_layers = types_written(decoder, layer_count)
     if pattern_layers is not None and typed_layers is not None and pattern_layers != typed_layers:
         raise Unsupported(
             LayoutReason.LAYERS_CONFLICT,
-            f"{_where(decoder, 'sliding_window')} is a list and layer_types says otherwise: which one is meant?",
+            f"{decoder.where('sliding_window')} is a list and layer_types says otherwise: which one is meant?",
         )
-    layers = typed_layers or pattern_layers or _layers_of_family(decoder, value, layer_count)
+    layers = typed_layers or pattern_layers or types_of_family(decoder, value, layer_count)
     if value.size_tokens is None and LayerType.SLIDING in layers:
         findings = (*findings, _without_window(decoder, layers))
         layers = (LayerType.FULL,) * layer_count
@@ -163,12 +155,12 @@ def declared_window(decoder: Decoder) -> tuple[WindowValue, str, tuple[Finding, 
     Unsupported
         When the value is none, or absent where nobody can say what absence means.
     """
-    where = _where(decoder, "sliding_window")
+    where = decoder.where("sliding_window")
     if decoder.model_type == "qwen2" and not decoder.resolved and decoder.get("use_sliding_window") is not True:
         if decoder.get("use_sliding_window") not in (False, None):
             raise Unsupported(
                 LayoutReason.FAMILY_SETTING_INVALID,
-                f"{_where(decoder, 'use_sliding_window')} is neither true nor false",
+                f"{decoder.where('use_sliding_window')} is neither true nor false",
             )
         off = Finding(FindingReason.WINDOW_SWITCHED_OFF, "use_sliding_window is not true, so sliding_window is unused")
         return WindowValue(None), where, (off,) if decoder.written.get("sliding_window") is not None else ()
@@ -240,70 +232,6 @@ def _filled_from(decoder: Decoder, config: Mapping[str, Any]) -> Decoder:
     )
 
 
-def _layers_of_pattern(value: WindowValue, layer_count: int, decoder: Decoder) -> tuple[LayerType, ...] | None:
-    if value.pattern is None:
-        return None
-    if layer_count % len(value.pattern):
-        raise Unsupported(
-            LayoutReason.WINDOW_PATTERN,
-            f"{_where(decoder, 'sliding_window')} has {len(value.pattern)} entries, which do not divide the model's "
-            f"{layer_count} layers",
-        )
-    unit = tuple(LayerType.SLIDING if slides else LayerType.FULL for slides in value.pattern)
-    return unit * (layer_count // len(unit))
-
-
-def _typed_layers(decoder: Decoder, layer_count: int) -> tuple[LayerType, ...] | None:
-    raw = decoder.get("layer_types")
-    if raw is None:
-        return None
-    where = _where(decoder, "layer_types")
-    if not isinstance(raw, list | tuple):
-        raise Unsupported(LayoutReason.LAYER_TYPES_INVALID, f"{where} is {json_kind(raw)}, expected a list")
-    unknown = next((entry for entry in raw if not isinstance(entry, str) or entry not in set(LayerType)), None)
-    if unknown is not None or None in raw:
-        shown = repr(unknown[:40]) if isinstance(unknown, str) else json_kind(unknown)
-        raise Unsupported(
-            LayoutReason.LAYER_TYPE_UNKNOWN,
-            f"{where} holds {shown}, expected {' or '.join(LayerType)}; other kinds of attention are not planned for",
-        )
-    if len(raw) != layer_count:
-        raise Unsupported(
-            LayoutReason.LAYER_TYPES_LENGTH, f"{where} has {len(raw)} entries, but the model has {layer_count} layers"
-        )
-    return tuple(LayerType(entry) for entry in raw)
-
-
-def _layers_of_family(decoder: Decoder, value: WindowValue, layer_count: int) -> tuple[LayerType, ...]:
-    """Apply a family's own rule; without one, a window slides every layer."""
-    everything = LayerType.FULL if value.size_tokens is None else LayerType.SLIDING
-    if decoder.resolved or everything is LayerType.FULL:
-        return (everything,) * layer_count
-    if decoder.model_type == "qwen2":
-        first = _family_integer(decoder, "max_window_layers", minimum=0)
-        return tuple(LayerType.SLIDING if index >= first else LayerType.FULL for index in range(layer_count))
-    if decoder.model_type in ("gemma2", "gemma3_text"):
-        period = 2 if decoder.model_type == "gemma2" else _family_integer(decoder, "sliding_window_pattern", minimum=1)
-        return tuple(LayerType.SLIDING if (index + 1) % period else LayerType.FULL for index in range(layer_count))
-    if decoder.model_type is not None and decoder.model_type not in CLASS_DEFAULTS:
-        raise Unsupported(
-            LayoutReason.MODEL_TYPE_UNKNOWN,
-            f"{_where(decoder, 'sliding_window')} is {value.size_tokens}, but which layers of a "
-            f"{decoder.model_type[:40]!r} it applies to is unknown here; layer_types would say",
-        )
-    return (everything,) * layer_count
-
-
-def _family_integer(decoder: Decoder, key: str, *, minimum: int) -> int:
-    value = decoder.get(key)
-    if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
-        raise Unsupported(
-            LayoutReason.FAMILY_SETTING_INVALID,
-            f"{_where(decoder, key)} is {json_kind(value)}, expected an integer of at least {minimum}",
-        )
-    return value
-
-
 def _without_window(decoder: Decoder, layers: tuple[LayerType, ...]) -> Finding:
     count = layers.count(LayerType.SLIDING)
     if not decoder.writes("sliding_window") and decoder.resolved:
@@ -313,7 +241,7 @@ def _without_window(decoder: Decoder, layers: tuple[LayerType, ...]) -> Finding:
         )
     return Finding(
         FindingReason.SLIDING_LAYERS_WITHOUT_WINDOW,
-        f"{_where(decoder, 'layer_types')} has {count} sliding layers, but there is no window: every layer is full",
+        f"{decoder.where('layer_types')} has {count} sliding layers, but there is no window: every layer is full",
     )
 
 
@@ -323,9 +251,3 @@ def _no_layer_slides(decoder: Decoder, window_tokens: int, layer_count: int, *, 
         FindingReason.ALL_LAYERS_FULL,
         f"sliding_window is {window_tokens}, but {cause} for all {layer_count} layers: no layer has a window",
     )
-
-
-def _where(decoder: Decoder, key: str) -> str:
-    if decoder.resolved:
-        return f"{decoder.path}{key}"
-    return f"{decoder.config_format.file_name}: {decoder.path}{key}"

@@ -18,12 +18,14 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from mistral_vllm.attention_facts import AttentionFacts, EngineFeatures, XFormersStatus
+from mistral_vllm.backends import AUTO, ComputeCapability
 from mistral_vllm.constraints import Rejection
 from mistral_vllm.decision import BackendDecision, NoValidBackend, decide
 from mistral_vllm.decoder import Decoder, find_decoder
-from mistral_vllm.layout import AttentionLayout, LayerType, declared_window, read_layout
+from mistral_vllm.layer_types import LayerType
+from mistral_vllm.layout import AttentionLayout, declared_window, read_layout
 from mistral_vllm.reasons import DecisionReason, Finding, LayoutReason, RejectionReason, Unsupported
-from mistral_vllm.runtimes import AUTO, ComputeCapability, Runtime, get_runtime
+from mistral_vllm.runtimes import Runtime, get_runtime
 
 if TYPE_CHECKING:
     from mistral_vllm.profiles import Profile

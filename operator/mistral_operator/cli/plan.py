@@ -19,18 +19,9 @@ from mistral_operator.planning.memory import MemoryPlan
 from mistral_operator.planning.plan import Plan, make_plan
 from mistral_operator.planning.problems import Problem, Unplannable
 from mistral_operator.planning.request import PlanRequest
+from mistral_vllm.backends import AUTO, BACKEND_NAMES, ComputeCapability, Platform
 from mistral_vllm.profiles import load_profiles
-from mistral_vllm.runtimes import (
-    AUTO,
-    BACKEND_NAMES,
-    DEFAULT_VERSION,
-    ComputeCapability,
-    Platform,
-    Runtime,
-    RuntimeName,
-    UnknownRuntime,
-    get_runtime,
-)
+from mistral_vllm.runtimes import DEFAULT_VERSION, Runtime, RuntimeName, UnknownRuntime, get_runtime
 
 _DEFAULT_CAPABILITY = "9.0"
 _DEFAULT_GPU_MEMORY = "80Gi"

@@ -10,7 +10,8 @@ from rich.text import Text
 
 from mistral_operator.cli.quantity import gib, kib
 from mistral_operator.planning.plan import Plan
-from mistral_vllm.layout import AttentionLayout, LayerType
+from mistral_vllm.layer_types import LayerType
+from mistral_vllm.layout import AttentionLayout
 from mistral_vllm.reasons import DecisionReason
 
 _SLIDING, _FULL = "▄", "█"

@@ -11,10 +11,11 @@ from typing import Any, Final
 from mistral_operator.planning.facts import ModelFacts, WeightFormat
 from mistral_operator.planning.problems import PlanReason, Problem, Unplannable
 from mistral_operator.planning.request import PlanRequest
+from mistral_vllm.backends import AUTO, Platform
 from mistral_vllm.decision import BackendDecision
 from mistral_vllm.decoder import ConfigFormat
-from mistral_vllm.layout import LayerType
-from mistral_vllm.runtimes import AUTO, Platform, Runtime, RuntimeName, Selector
+from mistral_vllm.layer_types import LayerType
+from mistral_vllm.runtimes import Runtime, RuntimeName, Selector
 
 PLUGIN_NAME: Final = "mistral_vllm"
 _KIND_IN_VLLM: Final = {LayerType.SLIDING: "sliding_window", LayerType.FULL: "full_attention"}  # KVCacheSpecKind

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from mistral_vllm.runtimes import ComputeCapability
+from mistral_vllm.backends import ComputeCapability
 
 
 class WeightFormat(StrEnum):

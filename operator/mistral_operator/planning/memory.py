@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from mistral_operator.planning.geometry import Geometry
-from mistral_vllm.layout import AttentionLayout, LayerType
+from mistral_vllm.layer_types import LayerType
+from mistral_vllm.layout import AttentionLayout
 
 CONCURRENT_BATCHES: Final = 2  # async scheduling keeps two batches in flight
 _CUDA_CONTEXT_BYTES: Final = 512 * 2**20

@@ -17,6 +17,7 @@ from mistral_operator.planning.problems import PlanReason, Problem, Unplannable
 from mistral_operator.planning.request import PlanRequest
 from mistral_operator.planning.weights import size_weights
 from mistral_vllm.attention_facts import AttentionFacts, features_of
+from mistral_vllm.backends import XFORMERS, Platform
 from mistral_vllm.decision import BackendDecision, NoValidBackend, decide
 from mistral_vllm.decoder import ConfigFormat, Decoder, find_decoder
 from mistral_vllm.engine_reading import engine_override
@@ -24,7 +25,6 @@ from mistral_vllm.files import ConfigFiles, read_files
 from mistral_vllm.layout import AttentionLayout
 from mistral_vllm.profiles import Profile, find_profile
 from mistral_vllm.reasons import EngineReason, Finding, Unsupported
-from mistral_vllm.runtimes import XFORMERS, Platform
 
 _GIB = 2**30
 

@@ -6,10 +6,10 @@ from typing import Any, Final
 
 from mistral_operator.planning.facts import ModelFacts, WeightFormat
 from mistral_operator.planning.problems import PlanReason, Problem, Unplannable
+from mistral_vllm.backends import ComputeCapability, Platform
 from mistral_vllm.decoder import Decoder
 from mistral_vllm.mistral_sliding_window import dtype_of
 from mistral_vllm.reasons import Finding
-from mistral_vllm.runtimes import ComputeCapability, Platform
 
 _DTYPE_BYTES: Final = {"float16": 2, "bfloat16": 2, "float32": 4}
 _ALIASES: Final = {"half": "float16", "float": "float32"}

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
-from mistral_vllm.runtimes import Backend, ComputeCapability, Phase
+from mistral_vllm.backends import Backend, ComputeCapability, Phase
 
 _FILES: Final = ("sm90-head128-bfloat16.json",)
 

@@ -263,6 +263,12 @@ def test_blocks_of_64_suit_xformers() -> None:
             id="context parallel with a window",
         ),
         pytest.param(
+            {"features": EngineFeatures(sliding_window_disabled=True)},
+            RejectionReason.WINDOW_DISABLED,
+            "max_model_len 4096",
+            id="the window switched off, and a longer context",
+        ),
+        pytest.param(
             {"layout": MIXED, "features": EngineFeatures(hybrid_kv_cache_disabled=True)},
             RejectionReason.HYBRID_KV_CACHE,
             "--disable-hybrid-kv-cache-manager",
@@ -329,6 +335,7 @@ def test_xformers_status(given: dict[str, Any], status: XFormersStatus) -> None:
         (["-dcp", "2"], {}, EngineFeatures(decode_context_parallel_size=2)),
         (["--decode-context-parallel-size=4"], {}, EngineFeatures(decode_context_parallel_size=4)),
         (["--disable-hybrid-kv-cache-manager"], {}, EngineFeatures(hybrid_kv_cache_disabled=True)),
+        (["--disable-sliding-window"], {}, EngineFeatures(sliding_window_disabled=True)),
         (["--no-disable-hybrid-kv-cache-manager"], {}, EngineFeatures()),
         (["--kv-transfer-config", "{}"], {}, EngineFeatures(kv_connector=True)),
         ([], {"VLLM_BATCH_INVARIANT": "1"}, EngineFeatures(batch_invariant=True)),

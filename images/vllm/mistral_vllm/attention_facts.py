@@ -30,6 +30,7 @@ class EngineFeatures(NamedTuple):
     batch_invariant: bool = False
     decode_context_parallel_size: int = 1
     hybrid_kv_cache_disabled: bool = False
+    sliding_window_disabled: bool = False
     kv_connector: bool = False
     hnd_kv_cache: bool = False
 
@@ -98,6 +99,7 @@ def features_of(extra_args: Sequence[str], env: Mapping[str, str] | None = None)
         batch_invariant=env.get("VLLM_BATCH_INVARIANT", "0") not in ("", "0"),
         decode_context_parallel_size=number("decode-context-parallel-size", "dcp") or 1,
         hybrid_kv_cache_disabled="disable-hybrid-kv-cache-manager" in flags,
+        sliding_window_disabled="disable-sliding-window" in flags,
         kv_connector=any(name.split(".")[0] == "kv-transfer-config" for name in flags),
         hnd_kv_cache=env.get("VLLM_KV_CACHE_LAYOUT", "").upper() == "HND",
     )

@@ -105,6 +105,13 @@ def _hybrid_kv_cache(_backend: Backend, facts: AttentionFacts, _kind: LayerType)
     )
 
 
+def _window_disabled(_backend: Backend, facts: AttentionFacts, kind: LayerType) -> tuple[RejectionReason, str] | None:
+    if kind is LayerType.FULL or not facts.window_bites or not facts.features.sliding_window_disabled:
+        return None
+    instead = f"remove it, or ask for max_model_len {facts.layout.window_tokens}"
+    return RejectionReason.WINDOW_DISABLED, f"--disable-sliding-window caps the context at the window: {instead}"
+
+
 def _block_size(backend: Backend, facts: AttentionFacts, _kind: LayerType) -> tuple[RejectionReason, str] | None:
     block_size = facts.features.block_size_tokens
     if block_size is None or block_size % backend.kernel_block_size == 0:
@@ -143,6 +150,7 @@ CONSTRAINTS: tuple[Constraint, ...] = (
     _head_size,
     _dtype,
     _context_parallel,
+    _window_disabled,
     _hybrid_kv_cache,
     _kv_cache_dtype,
     _block_size,

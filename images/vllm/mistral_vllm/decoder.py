@@ -81,8 +81,12 @@ class Decoder(NamedTuple):
         return key in self.written
 
     def where(self, key: str) -> str:
-        """Name a word of the decoder as a person finds it: file, path and key."""
-        return f"{self.path}{key}" if self.resolved else f"{self.config_format.file_name}: {self.path}{key}"
+        """Name a word of the decoder as a person finds it: file, path and the file's own key."""
+        if self.resolved:
+            return f"{self.path}{key}"
+        if self.config_format is ConfigFormat.MISTRAL:
+            key = next((theirs for theirs, ours in _PARAMS_NAMES.items() if ours == key), key)
+        return f"{self.config_format.file_name}: {self.path}{key}"
 
 
 def detect_format(config: object) -> ConfigFormat:

@@ -126,9 +126,7 @@ def count_layers(decoder: Decoder) -> tuple[int, tuple[Finding, ...]]:
     Unsupported
         When it is missing without a class default, no integer, or beyond any model there is.
     """
-    key = "n_layers" if decoder.config_format is ConfigFormat.MISTRAL else f"{decoder.path}num_hidden_layers"
-    count = decoder.get("num_hidden_layers")
-    where = f"{decoder.config_format.file_name}: {key}"
+    count, where = decoder.get("num_hidden_layers"), decoder.where("num_hidden_layers")
     if count is None and not decoder.writes("num_hidden_layers"):
         if decoder.model_type is not None and decoder.model_type not in CLASS_DEFAULTS:
             raise _unknown_model_type(decoder, f"{where} is missing")

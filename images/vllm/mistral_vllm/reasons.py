@@ -78,6 +78,7 @@ class RejectionReason(StrEnum):
     KV_CACHE_LAYOUT = "KVCacheLayout"
     KV_CONNECTOR = "KVConnector"
     CONTEXT_PARALLEL = "ContextParallel"
+    WINDOW_DISABLED = "WindowDisabled"
     HYBRID_KV_CACHE = "HybridKVCache"
     MEASURED_SLOWER = "MeasuredSlower"
     NOT_MEASURED = "NotMeasured"

@@ -26,7 +26,9 @@ _RENDERED: Final = frozenset(
         "tensor-parallel-size", "attention-backend", "attention-config", "hf-overrides",
     }
 )  # fmt: skip
-_SHORT: Final = {"tp": "tensor-parallel-size", "ac": "attention-config"}
+_OWN_NAMES: Final = frozenset({"config", "tokenizer"})  # flags of vLLM that begin like rendered ones
+_PIPELINE: Final = "pipeline-parallel-size"
+_SHORT: Final = {"tp": "tensor-parallel-size", "ac": "attention-config", "pp": _PIPELINE}
 _RENDERED_ENV: Final = frozenset({"VLLM_ATTENTION_BACKEND", "VLLM_PLUGINS", "MISTRAL_VLLM_REQUIRED"})
 
 
@@ -105,16 +107,14 @@ def refuse_conflicts(extra_args: Sequence[str], env: Mapping[str, str]) -> None:
         Naming the argument or the variable.
     """
     for argument in extra_args:
-        if not argument.startswith("-"):
-            continue
         written = argument.split("=", 1)[0].split(".", 1)[0]
-        name = written.lstrip("-").replace("_", "-")
-        if _SHORT.get(name, name) in _RENDERED:
+        cause = _conflict(written)
+        if cause is not None:
             raise Unplannable(
                 Problem.PLACEMENT,
                 PlanReason.ARGUMENT_CONFLICT,
-                f"extra argument {written} repeats what the plan renders itself",
-                "Remove it, and say it through the plan's own setting",
+                f"extra argument {written} {cause}",
+                "Remove it, and say it through the plan's own setting where there is one",
             )
     for name in sorted(_RENDERED_ENV & env.keys()):
         raise Unplannable(
@@ -123,6 +123,19 @@ def refuse_conflicts(extra_args: Sequence[str], env: Mapping[str, str]) -> None:
             f"environment variable {name} is set by the plan itself",
             "Remove it, and say it through the plan's own setting",
         )
+
+
+def _conflict(written: str) -> str | None:
+    """Say what is wrong with an argument's name; argparse takes the beginning of a long name for the whole."""
+    long = written.startswith("--")
+    name = written[2:].replace("_", "-") if long else _SHORT.get(written[1:], "") if written.startswith("-") else ""
+    if not name or name in _OWN_NAMES:
+        return None
+    if any(rendered.startswith(name) for rendered in _RENDERED):
+        return "repeats what the plan renders itself"
+    if _PIPELINE.startswith(name):
+        return "asks for a pipeline of several stages, which is not planned for yet"
+    return None
 
 
 def _compact(value: Mapping[str, Any]) -> str:

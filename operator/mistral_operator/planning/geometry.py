@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from mistral_operator.planning.problems import PlanReason, Problem, Unplannable
-from mistral_vllm.decoder import ConfigFormat, Decoder, json_kind
-from mistral_vllm.mistral_sliding_window import head_size_of
+from mistral_vllm.decoder import ConfigFormat, Decoder, find_decoder, json_kind
+from mistral_vllm.layer_types import LayerType
+from mistral_vllm.reasons import Unsupported
 
 _DIMENSION_MAX: Final = 2**31
 _PARAMS_MAX_POSITION: Final = 128_000  # vLLM's default for a params.json that has none, and no config.json beside it
+_LAYER_TYPES: Final = frozenset(LayerType)
 _UNSCALED_ROPE: Final = ("su", "longrope", "llama3")  # vLLM multiplies by the factor of every other type
 
 
@@ -57,71 +59,84 @@ def read_geometry(decoder: Decoder, layers: int, *, beside: Mapping[str, Any] | 
         value = decoder.get(key)
         if value is None and default is not None:
             return default
-        if isinstance(value, bool) or not isinstance(value, int) or not 0 < value <= _DIMENSION_MAX:
-            raise Unplannable(
-                Problem.MODEL,
-                PlanReason.GEOMETRY_INVALID,
-                f"{decoder.config_format.file_name}: {decoder.path}{key} is {_shown(value)}, not a positive integer",
-                "Check that the file is a decoder's own config and not an adapter's or an index",
-            )
-        return value
+        if not _is_dimension(value):
+            raise _invalid(decoder.where(key), value)
+        return int(value)
 
-    heads = dimension("num_attention_heads")
-    latent = decoder.get("kv_lora_rank")
-    head_size = head_size_of(decoder)
-    if head_size is None or head_size > _DIMENSION_MAX:
-        dimension("head_dim")
+    heads, hidden_size = dimension("num_attention_heads"), dimension("hidden_size")
+    head_size = dimension("head_dim", hidden_size // heads)
+    if not head_size:
+        raise _invalid(decoder.where("head_dim"), head_size)
     longest, scaled = _longest_sequence(decoder, beside)
     return Geometry(
         layers=layers,
-        hidden_size=dimension("hidden_size"),
+        hidden_size=hidden_size,
         heads=heads,
         kv_heads=dimension("num_key_value_heads", heads),
-        head_size=head_size or 0,
+        head_size=head_size,
         intermediate_size=dimension("intermediate_size"),
         vocab_size=dimension("vocab_size"),
         max_model_len_tokens=longest,
         rope_scaled=scaled,
-        latent_rank=dimension("kv_lora_rank") + dimension("qk_rope_head_dim", 0) if latent else 0,
+        latent_rank=dimension("kv_lora_rank") + dimension("qk_rope_head_dim", 0) if decoder.get("kv_lora_rank") else 0,
     )
 
 
 def _longest_sequence(decoder: Decoder, beside: Mapping[str, Any] | None) -> tuple[int, bool]:
-    """Derive the longest sequence as vLLM does (config/model.py, _get_and_verify_max_len)."""
-    length = decoder.get("max_position_embeddings")
-    if length is None and decoder.config_format is ConfigFormat.MISTRAL:
-        length = (beside or {}).get("max_position_embeddings", _PARAMS_MAX_POSITION)
-    if isinstance(length, bool) or not isinstance(length, int) or not 0 < length <= _DIMENSION_MAX:
-        raise Unplannable(
-            Problem.MODEL,
-            PlanReason.GEOMETRY_INVALID,
-            f"{decoder.config_format.file_name}: {decoder.path}max_position_embeddings is {_shown(length)}, "
-            "expected a positive integer",
-            "Correct the file",
-        )
+    """Derive the longest sequence as vLLM does (config/model.py, _get_and_verify_max_len); tell if rope scales it."""
+    limits = {key: decoder.get(key) for key in ("max_position_embeddings", "max_seq_len")}
+    if limits["max_position_embeddings"] is None and decoder.config_format is ConfigFormat.MISTRAL:
+        limits["max_position_embeddings"] = _of_config_beside(beside)
+    for key, value in limits.items():
+        if not (_is_dimension(value) or (value is None and key == "max_seq_len")):
+            raise _invalid(decoder.where(key), value)
+    length = min(int(value) for value in limits.values() if value is not None)
     rope = _rope(decoder)
     kind = rope.get("rope_type", rope.get("type"))
     if kind is None or kind in _UNSCALED_ROPE or (decoder.model_type or "").startswith("gemma3"):
         return length, False
     factor = rope.get("factor", 1)
-    if factor is None or isinstance(factor, bool) or not isinstance(factor, int | float) or not 0 < factor < 1e6:
+    if isinstance(factor, bool) or not isinstance(factor, int | float) or not 0 < factor < 1e6:
         factor = 1
-    if kind == "yarn":
-        original = rope.get("original_max_position_embeddings")
-        valid = isinstance(original, int) and not isinstance(original, bool) and 0 < original <= _DIMENSION_MAX
-        length = original if valid else length
+    if kind == "yarn" and _is_dimension(rope.get("original_max_position_embeddings")):
+        length = int(rope["original_max_position_embeddings"])
     return max(1, int(length * factor)), kind == "yarn" or factor != 1
 
 
+def _of_config_beside(config: Mapping[str, Any] | None) -> int:
+    """Return what vLLM takes for a params.json that is silent: config.json's value as its class reads it."""
+    try:
+        value = None if config is None else find_decoder(config, ConfigFormat.HF).get("max_position_embeddings")
+    except Unsupported:
+        return _PARAMS_MAX_POSITION
+    return int(value) if value is not None and _is_dimension(value) else _PARAMS_MAX_POSITION
+
+
 def _rope(decoder: Decoder) -> Mapping[str, Any]:
+    """Return the rope's words; of one for each layer type, the one that scales most, since vLLM takes one for all."""
     if decoder.config_format is ConfigFormat.MISTRAL:
         yarn = decoder.get("yarn")
         return {**yarn, "rope_type": "yarn"} if isinstance(yarn, Mapping) and yarn else {}
     for key in ("rope_parameters", "rope_scaling"):
         rope = decoder.get(key)
         if isinstance(rope, Mapping) and rope:
-            return rope
+            nested = [inner for name, inner in rope.items() if name in _LAYER_TYPES and isinstance(inner, Mapping)]
+            scaling = [inner for inner in nested if inner.get("rope_type") == "yarn" or "factor" in inner]
+            return scaling[0] if scaling else nested[0] if nested else rope
     return {}
+
+
+def _is_dimension(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 < value <= _DIMENSION_MAX
+
+
+def _invalid(where: str, value: object) -> Unplannable:
+    return Unplannable(
+        Problem.MODEL,
+        PlanReason.GEOMETRY_INVALID,
+        f"{where} is {_shown(value)}, not a positive integer",
+        "Check that the file is a decoder's own config and not an adapter's or an index",
+    )
 
 
 def _shown(value: object) -> str:

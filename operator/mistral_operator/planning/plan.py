@@ -152,6 +152,8 @@ def _max_model_len(
             f"Ask for at most {derived}",
         )
     words: dict[str, Any] = {"max_position_embeddings": asked}
+    if decoder.config_format is ConfigFormat.MISTRAL:
+        words["max_seq_len"] = asked  # its parser copies the shorter length there, and the shortest counts
     finding = Finding(
         "LongerThanConfig",
         f"max_model_len {asked} is beyond the config's {derived}: vLLM is told so by --hf-overrides, "
@@ -248,17 +250,16 @@ def _merge(left: Mapping[str, Any], right: Mapping[str, Any]) -> dict[str, Any]:
 def _with_batch_defaults(request: PlanRequest) -> PlanRequest:
     """Fill batch sizes with vLLM's own defaults (engine/arg_utils.py): plan and engine agree once they are said.
 
-    From 70 GiB on, A100 apart, vLLM serves 1024 sequences in batches of 8192 tokens; else 256 in 2048. An A100
+    From 70 GiB on, A100 apart, vLLM serves 1024 sequences in batches of 8192 tokens; else 256 in 2048,
+    and 128 on the CPU. An A100
     without a product label is told by its compute capability, 8.0, which only it and its kin have.
     """
-    gpu = request.gpu
+    gpu, on_cuda = request.gpu, request.runtime.platform is Platform.CUDA
     is_a100 = "A100" in (gpu.product or "").upper() or gpu.compute_capability == (8, 0)
-    large = request.runtime.platform is Platform.CUDA and gpu.memory_bytes >= 70 * _GIB and not is_a100
-    return replace(
-        request,
-        max_num_seqs=request.max_num_seqs or (1024 if large else 256),
-        max_num_batched_tokens=request.max_num_batched_tokens or (8192 if large else 2048),
-    )
+    large = on_cuda and gpu.memory_bytes >= 70 * _GIB and not is_a100
+    tokens = request.max_num_batched_tokens or (8192 if large else 2048)
+    seqs = request.max_num_seqs or min(tokens, 1024 if large else 256 if on_cuda else 128)
+    return replace(request, max_num_seqs=seqs, max_num_batched_tokens=tokens)
 
 
 def _memory(

@@ -1,6 +1,6 @@
 """Which dtypes a deployment runs in: what is asked for, else what the checkpoint says, as vLLM resolves it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -22,6 +22,7 @@ _KV_CACHE_BYTES: Final = {
     "fp8_e4m3": 1,
     "fp8_e5m2": 1,
     "fp8_inc": 1,
+    "nvfp4": 1,  # less, even with its scales
 }
 _AMPERE: Final = ComputeCapability(8, 0)
 
@@ -79,8 +80,8 @@ def resolve_precision(
             )
     else:
         chosen = _written_dtype(facts, config, decoder, weight_format)
-        if chosen == "float32" and platform is Platform.CUDA:
-            chosen = "bfloat16"  # vLLM's auto never computes in float32 on a GPU
+        if chosen == "float32":
+            chosen = "float16" if no_bfloat16 else "bfloat16"  # vLLM's auto never computes in float32
         if chosen == "bfloat16" and no_bfloat16:
             chosen = "float16"
             findings.append(
@@ -89,13 +90,15 @@ def resolve_precision(
                     f"the checkpoint is bfloat16; compute capability {compute_capability} runs it in float16",
                 )
             )
-    quantization, scheme_is_fp8 = _quantization(config)
+    quantization, checkpoints_kv = _quantization((config, decoder.written))
     if kv_cache_dtype not in _KV_CACHE_BYTES:
         raise _unknown_dtype("KV cache dtype", kv_cache_dtype, _KV_CACHE_BYTES)
-    if kv_cache_dtype == "auto" and scheme_is_fp8:
-        kv_cache_dtype = "fp8"
+    if kv_cache_dtype == "auto" and checkpoints_kv is not None:
+        kv_cache_dtype = checkpoints_kv
         findings.append(
-            Finding("CheckpointKVCacheFP8", "the checkpoint's quantization_config asks for an fp8 KV cache")
+            Finding(
+                "CheckpointKVCache", f"the checkpoint's quantization_config asks for a KV cache in {checkpoints_kv}"
+            )
         )
     return Precision(chosen, kv_cache_dtype, quantization, tuple(findings))
 
@@ -107,32 +110,35 @@ def _unknown_dtype(what: str, value: str | None, known: Mapping[str, Any]) -> Un
 
 
 def _written_dtype(facts: ModelFacts, config: Mapping[str, Any], decoder: Decoder, weight_format: WeightFormat) -> str:
-    """Return what the file says; where it is silent, what most of the weights are stored in."""
+    """Return what the file says; where it is silent, what the weights are stored in."""
     says = any(source.get(key) is not None for source in (config, decoder.written) for key in ("dtype", "torch_dtype"))
     weights = facts.weights_in(weight_format)
     if not says and weights is not None:
-        stored = {_STORED[name]: count for name, count in weights.dtypes.items() if name in _STORED}
+        stored = {_STORED[name] for name, count in weights.dtypes.items() if name in _STORED and count}
         if stored:
-            return max(stored, key=lambda name: stored[name])
+            return stored.pop() if len(stored) == 1 else "float32"  # what all of them can be cast to
     written = dtype_of(config, decoder)
     return written if written in _DTYPE_BYTES else "bfloat16"
 
 
-def _quantization(config: Mapping[str, Any]) -> tuple[str | None, bool]:
-    """Return the quantisation method, and whether it makes the KV cache fp8.
+def _quantization(sources: Sequence[Mapping[str, Any]]) -> tuple[str | None, str | None]:
+    """Return the quantisation method, and what it turns an automatic KV cache dtype into.
 
     ``compression_config`` is an older word for ``quantization_config``; ``quantization`` is params.json's. A
-    ``kv_cache_scheme``, or ModelOpt's ``kv_cache_quant_algo``, turns vLLM's "auto" into fp8 (layers/attention).
+    ``kv_cache_scheme``, or ModelOpt's ``kv_cache_quant_algo``, decides the cache (vLLM's layers/attention/attention.py,
+    utils/torch_utils.py).
     """
-    for key in ("quantization_config", "compression_config", "quantization"):
-        quantization = config.get(key)
-        if isinstance(quantization, Mapping) and quantization:
-            method = quantization.get("quant_method", quantization.get("qformat_weight"))
-            inner = quantization.get("quantization")
-            places = (quantization, inner) if isinstance(inner, Mapping) else (quantization,)
-            fp8 = any(
-                place.get("kv_cache_scheme") is not None or str(place.get("kv_cache_quant_algo")).upper() == "FP8"
-                for place in places
-            )
-            return (method if isinstance(method, str) else None), fp8
-    return None, False
+    words = ("quantization_config", "compression_config", "quantization")
+    for quantization in (source.get(word) for source in sources for word in words):
+        if not isinstance(quantization, Mapping) or not quantization:
+            continue
+        written = quantization.get("quant_method", quantization.get("qformat_weight"))
+        method = written if isinstance(written, str) else None
+        inner = quantization.get("quantization")
+        places = (quantization, inner) if isinstance(inner, Mapping) else (quantization,)
+        if any(place.get("kv_cache_scheme") is not None for place in places):
+            return method, "fp8"
+        algorithms = {str(place.get("kv_cache_quant_algo")).upper() for place in places}
+        known = [name for name in ("FP8", "NVFP4") if name in algorithms]
+        return method, known[0].lower() if known and (method or "").startswith("modelopt") else None
+    return None, None

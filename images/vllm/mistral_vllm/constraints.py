@@ -173,16 +173,17 @@ def reject(backend: Backend, facts: AttentionFacts, kinds: tuple[LayerType, ...]
 
 def not_in_runtime(facts: AttentionFacts) -> tuple[Rejection, ...]:
     """Return a rejection for XFORMERS where the runtime has no such backend: people ask why it was not taken."""
-    if facts.runtime.backend(XFORMERS) is not None:
+    if facts.runtime.backend(XFORMERS) is not None or not facts.runtime.known:
         return ()
     return (Rejection(XFORMERS, RejectionReason.NOT_IN_RUNTIME, why_not_in_runtime(XFORMERS, facts)),)
 
 
 def why_not_in_runtime(name: str, facts: AttentionFacts) -> str:
     """Say why a backend is not in a runtime, and where it is."""
+    if not facts.runtime.known:
+        return f"how {facts.runtime} is told its attention backend is not known here"
     if name == XFORMERS and facts.xformers is XFormersStatus.NOT_ON_CUDA:
         return f"runs on CUDA alone, {facts.runtime} runs on the CPU"
     if name == XFORMERS:
         return f"is not in {facts.runtime}: vLLM 0.11 was the last release with it; the mistral-vllm image has it again"
-    have = ", ".join(backend.name for backend in facts.runtime.backends) or "none that is known here"
-    return f"is not in {facts.runtime}, which has {have}"
+    return f"is not in {facts.runtime}, which has {', '.join(backend.name for backend in facts.runtime.backends)}"

@@ -12,6 +12,7 @@ app = typer.Typer(
     help="Serve Mistral models with vLLM on Kubernetes, on the attention backend their own config asks for.",
     no_args_is_help=True,
     add_completion=False,
+    rich_markup_mode=None,  # plain help keeps long option names whole on 80 columns
     pretty_exceptions_enable=False,
 )
 app.command()(plan)

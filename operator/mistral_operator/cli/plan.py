@@ -45,7 +45,9 @@ class Output(StrEnum):
 
 
 def plan(
-    model: Annotated[str, typer.Argument(help="A model's id on the hub, or a local folder.", show_default=False)],
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="A model's id on the hub, or a local folder.", show_default=False)
+    ],
     *,
     revision: Annotated[str, typer.Option(help="Branch, tag or commit.")] = "main",
     hf_endpoint: Annotated[

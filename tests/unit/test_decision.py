@@ -269,6 +269,12 @@ def test_blocks_of_64_suit_xformers() -> None:
             id="context parallel with a window",
         ),
         pytest.param(
+            {"requested": "FLASH_ATTN", "latent_attention": True},
+            RejectionReason.LATENT_ATTENTION,
+            "multi-head latent attention",
+            id="asked of a model with latent attention",
+        ),
+        pytest.param(
             {"features": EngineFeatures(sliding_window_disabled=True)},
             RejectionReason.WINDOW_DISABLED,
             "max_model_len 4096",

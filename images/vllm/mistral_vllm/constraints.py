@@ -30,6 +30,15 @@ def _installed(backend: Backend, facts: AttentionFacts, _kind: LayerType) -> tup
     return RejectionReason.NOT_INSTALLED, "xFormers is not installed in the image"
 
 
+def _latent_attention(_backend: Backend, facts: AttentionFacts, _kind: LayerType) -> tuple[RejectionReason, str] | None:
+    if not facts.latent_attention:
+        return None
+    return (
+        RejectionReason.LATENT_ATTENTION,
+        "does not run multi-head latent attention, for which vLLM has its own backends",
+    )
+
+
 def _honours_window(backend: Backend, facts: AttentionFacts, kind: LayerType) -> tuple[RejectionReason, str] | None:
     if kind is LayerType.FULL or not facts.window_bites or backend.window_phases == BOTH_PHASES:
         return None
@@ -145,6 +154,7 @@ def _kv_connector(backend: Backend, facts: AttentionFacts, _kind: LayerType) -> 
 
 CONSTRAINTS: tuple[Constraint, ...] = (
     _installed,
+    _latent_attention,
     _honours_window,
     _compute_capability,
     _head_size,

@@ -68,6 +68,7 @@ class RejectionReason(StrEnum):
     NOT_IN_RUNTIME = "NotInRuntime"
     NOT_INSTALLED = "NotInstalled"
     WINDOW_IGNORED = "WindowIgnored"
+    LATENT_ATTENTION = "LatentAttention"
     COMPUTE_CAPABILITY = "ComputeCapability"
     HEAD_SIZE = "HeadSize"
     DTYPE = "DType"

@@ -64,7 +64,9 @@ def _model(plan: Plan) -> list[tuple[str, Text | str]]:
 
 def _attention(plan: Plan) -> list[tuple[str, Text | str]]:
     layout, decision = plan.layout, plan.decision
-    window = "none" if layout.window_tokens is None else f"{layout.window_tokens:,} tokens"
+    window = f"none ({layout.source})"
+    if layout.window_tokens is not None:
+        window = f"{layout.window_tokens:,} tokens ({layout.source})"
     if decision.reason is DecisionReason.WINDOW_EXCEEDS_CONTEXT:
         window += ", which never bites at this context"
     counts = [f"{layout.sliding} sliding"] if layout.sliding else []
@@ -108,24 +110,14 @@ def _memory(plan: Plan) -> list[tuple[str, Text | str]]:
     if memory is None:
         return []
     cache = memory.kv_cache
-    rows: list[tuple[str, Text | str]] = []
-    rows.append(
-        ("KV cache", f"{kib(cache.bytes_per_token)} per token over all layers, blocks of {cache.block_size_tokens}")
-    )
+    per_token = f"{kib(cache.bytes_per_token)} per token over all layers, blocks of {cache.block_size_tokens}"
+    rows: list[tuple[str, Text | str]] = [("KV cache", per_token)]
     if cache.sliding_tokens_per_request:
-        rows.append(
-            (
-                "sliding layer",
-                f"reserves {cache.sliding_tokens_per_request:,} tokens a sequence (window - 1 + two batches in flight)",
-            )
-        )
+        reserved = f"reserves {cache.sliding_tokens_per_request:,} tokens a sequence"
+        rows.append(("sliding layer", f"{reserved} (window - 1 + two batches in flight)"))
     if memory.fits:
-        rows.append(
-            (
-                "holds",
-                f"{cache.tokens:,} tokens: {cache.concurrent_sequences:.1f} sequences of {plan.max_model_len_tokens:,}",
-            )
-        )
+        sequences = f"{cache.concurrent_sequences:.1f} sequences of {plan.max_model_len_tokens:,}"
+        rows.append(("holds", f"{cache.tokens:,} tokens: {sequences}"))
     return rows
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from mistral_operator.planning import engine_args
+from mistral_operator.planning.engine_gaps import engine_gaps
 from mistral_operator.planning.facts import ModelFacts, WeightFormat
 from mistral_operator.planning.geometry import Geometry, read_geometry
 from mistral_operator.planning.memory import MemoryPlan, plan_memory
@@ -108,7 +109,13 @@ def make_plan(facts: ModelFacts, request: PlanRequest, profiles: Sequence[Profil
             *request.extra_args,
         ),
         env={**engine_args.hub_env(request), **engine_args.plugin_env(request.runtime), **attention_env, **request.env},
-        findings=(*layout.findings, *engine_findings, *length_findings, *precision.findings),
+        findings=(
+            *layout.findings,
+            *engine_findings,
+            *length_findings,
+            *precision.findings,
+            *engine_gaps(decoder, max_model_len),
+        ),
         assumptions=(*request.assumptions, *weights.assumptions, *_memory_assumptions(request, memory)),
     )
 
@@ -250,9 +257,8 @@ def _merge(left: Mapping[str, Any], right: Mapping[str, Any]) -> dict[str, Any]:
 def _with_batch_defaults(request: PlanRequest) -> PlanRequest:
     """Fill batch sizes with vLLM's own defaults (engine/arg_utils.py): plan and engine agree once they are said.
 
-    From 70 GiB on, A100 apart, vLLM serves 1024 sequences in batches of 8192 tokens; else 256 in 2048,
-    and 128 on the CPU. An A100
-    without a product label is told by its compute capability, 8.0, which only it and its kin have.
+    From 70 GiB on, A100 apart, vLLM serves 1024 sequences in batches of 8192 tokens; else 256 in 2048, and 128 on the
+    CPU. An A100 without a product label is told by its compute capability, 8.0, which only it and its kin have.
     """
     gpu, on_cuda = request.gpu, request.runtime.platform is Platform.CUDA
     is_a100 = "A100" in (gpu.product or "").upper() or gpu.compute_capability == (8, 0)

@@ -251,3 +251,8 @@ def json_kind(value: object) -> str:
     if isinstance(value, str):
         return "a string"
     return "a list" if isinstance(value, list | tuple) else "an object"
+
+
+def json_shown(value: object) -> str:
+    """Show a number as it is, cut short, and name the type of anything else."""
+    return str(value)[:20] if isinstance(value, int | float) and not isinstance(value, bool) else json_kind(value)

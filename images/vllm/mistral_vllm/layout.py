@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from mistral_vllm.class_defaults import CLASS_DEFAULTS
-from mistral_vllm.decoder import ConfigFormat, Decoder, find_decoder, json_kind
+from mistral_vllm.decoder import ConfigFormat, Decoder, find_decoder, json_shown
 from mistral_vllm.layer_types import LayerType, types_of_family, types_of_pattern, types_written
 from mistral_vllm.reasons import Finding, FindingReason, LayoutReason, Unsupported
 from mistral_vllm.window import WindowValue, normalise_window
@@ -132,9 +132,9 @@ def count_layers(decoder: Decoder) -> tuple[int, tuple[Finding, ...]]:
             raise _unknown_model_type(decoder, f"{where} is missing")
         raise Unsupported(LayoutReason.LAYER_COUNT_MISSING, f"{where} is missing, so no layer can be told apart")
     if isinstance(count, bool) or not isinstance(count, int) or not 0 < count <= LAYERS_MAX:
-        shown = str(count)[:20] if isinstance(count, int | float) else json_kind(count)
         raise Unsupported(
-            LayoutReason.LAYER_COUNT_INVALID, f"{where} is {shown}, expected an integer from 1 to {LAYERS_MAX}"
+            LayoutReason.LAYER_COUNT_INVALID,
+            f"{where} is {json_shown(count)}, expected an integer from 1 to {LAYERS_MAX}",
         )
     if decoder.writes("num_hidden_layers"):
         return count, ()

@@ -39,7 +39,6 @@ class FindingReason(StrEnum):
     LIST_IN_CONFIG_JSON = "ListInConfigJson"
     ALL_LAYERS_FULL = "AllLayersFull"
     SLIDING_LAYERS_WITHOUT_WINDOW = "SlidingLayersWithoutWindow"
-    LAYER_TYPES_IGNORED = "LayerTypesIgnored"
     UNDERSCORE_WINDOW_IGNORED = "UnderscoreWindowIgnored"
     OUTER_WINDOW_IGNORED = "OuterWindowIgnored"
     WINDOW_SWITCHED_OFF = "WindowSwitchedOff"

@@ -39,7 +39,6 @@ class Release(NamedTuple):
     selector: Selector
     backends: tuple[Backend, ...]  # dense CUDA decoders, in the engine's own order of preference
     strict_config: bool  # transformers 5: config.json values of a wrong type are refused
-    prefers_params_json: bool  # --config-format auto: params.json beside consolidated*.safetensors wins
     remaps_params_window: bool  # checks the window of params.json; before, lists are converted unchecked
     params_fall_back_to_config_json: bool
     all_full_layers_slide: bool  # a window applies to every layer although all layer_types say full_attention
@@ -98,7 +97,6 @@ _R0_11 = Release(
     selector=Selector.ENV,
     backends=(*CUDA_BACKENDS_0_11, XFORMERS_0_11),
     strict_config=False,
-    prefers_params_json=False,
     remaps_params_window=False,
     params_fall_back_to_config_json=False,
     all_full_layers_slide=True,
@@ -114,9 +112,8 @@ _R0_12 = _R0_11._replace(
     explicit_hf_formats=True,
 )
 _R0_13 = _R0_12._replace(first_minor=13, last_minor=15, selector=Selector.FLAG)
-_R0_16 = _R0_13._replace(first_minor=16, last_minor=17, remaps_params_window=True)
-_R0_18 = _R0_16._replace(first_minor=18, last_minor=18, prefers_params_json=True)
-_R0_19 = _R0_18._replace(first_minor=19, last_minor=19, zero_window_is_none=True)
+_R0_16 = _R0_13._replace(first_minor=16, last_minor=18, remaps_params_window=True)
+_R0_19 = _R0_16._replace(first_minor=19, last_minor=19, zero_window_is_none=True)
 # 0.20 to 0.23 accept transformers 4 and 5; an image built today gets 5
 _R0_20 = _R0_19._replace(first_minor=20, last_minor=21, strict_config=True)
 _R0_22 = _R0_20._replace(first_minor=22, last_minor=23, backends=CUDA_BACKENDS_0_22)
@@ -124,7 +121,7 @@ _R0_24 = _R0_22._replace(first_minor=24, last_minor=25, backends=CUDA_BACKENDS)
 _R0_26 = _R0_24._replace(first_minor=26, last_minor=26, selector=Selector.FLAG_PER_KIND, min_compute_capability=_TURING)
 _R0_27 = _R0_26._replace(first_minor=27, last_minor=33, all_full_layers_slide=False)
 
-RELEASES: Final = (_R0_11, _R0_12, _R0_13, _R0_16, _R0_18, _R0_19, _R0_20, _R0_22, _R0_24, _R0_26, _R0_27)
+RELEASES: Final = (_R0_11, _R0_12, _R0_13, _R0_16, _R0_19, _R0_20, _R0_22, _R0_24, _R0_26, _R0_27)
 DEFAULT_VERSION: Final = "0.26.0"  # the one release the XFORMERS backend is written for and tested on
 
 

@@ -6,7 +6,7 @@ Zero and negative numbers mean no window. Anything else is Unsupported: a wrong 
 
 from typing import Any, NamedTuple
 
-from mistral_vllm.decoder import json_kind
+from mistral_vllm.decoder import json_kind, json_shown
 from mistral_vllm.reasons import Finding, FindingReason, LayoutReason, Unsupported
 
 _NULL_TEXTS = frozenset({"", "null", "none"})
@@ -43,10 +43,9 @@ def normalise_window(raw: Any, where: str) -> WindowValue:
     if isinstance(raw, str):
         return _normalise_text(raw, where)
     if isinstance(raw, bool) or not isinstance(raw, int):
-        shown = repr(raw) if isinstance(raw, float) else json_kind(raw)
         raise Unsupported(
             LayoutReason.WINDOW_TYPE,
-            f"{where} is {shown}, expected an integer, null, or a list of null and one integer",
+            f"{where} is {json_shown(raw)}, expected an integer, null, or a list of null and one integer",
         )
     if raw <= 0:
         return WindowValue(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from mistral_operator.planning.problems import PlanReason, Problem, Unplannable
-from mistral_vllm.decoder import ConfigFormat, Decoder, find_decoder, json_kind
+from mistral_vllm.decoder import ConfigFormat, Decoder, find_decoder, json_shown
 from mistral_vllm.layer_types import LayerType
 from mistral_vllm.reasons import Unsupported
 
@@ -134,10 +134,6 @@ def _invalid(where: str, value: object) -> Unplannable:
     return Unplannable(
         Problem.MODEL,
         PlanReason.GEOMETRY_INVALID,
-        f"{where} is {_shown(value)}, not a positive integer",
+        f"{where} is {json_shown(value)}, not a positive integer",
         "Check that the file is a decoder's own config and not an adapter's or an index",
     )
-
-
-def _shown(value: object) -> str:
-    return str(value)[:20] if isinstance(value, int | float) and not isinstance(value, bool) else json_kind(value)

@@ -17,7 +17,7 @@ from mistral_operator.planning.precision import Precision, resolve_precision
 from mistral_operator.planning.problems import PlanReason, Problem, Unplannable
 from mistral_operator.planning.request import PlanRequest
 from mistral_operator.planning.weights import size_weights
-from mistral_vllm.attention_facts import AttentionFacts, features_of
+from mistral_vllm.attention_facts import AttentionFacts, EngineFeatures, features_of
 from mistral_vllm.backends import XFORMERS, Platform
 from mistral_vllm.decision import BackendDecision, NoValidBackend, decide
 from mistral_vllm.decoder import ConfigFormat, Decoder, find_decoder
@@ -81,12 +81,13 @@ def make_plan(facts: ModelFacts, request: PlanRequest, profiles: Sequence[Profil
         platform=request.runtime.platform,
     )
     engine_args.refuse_conflicts(request.extra_args, request.env)
-    decision = _decide(facts, request, layout, geometry, precision, max_model_len, profiles)
+    features = features_of(request.extra_args, request.env)
+    decision = _decide(facts, request, layout, geometry, precision, max_model_len, features, profiles)
     overrides, engine_findings = _overrides(facts, files, layout, decoder, request)
     overrides = _merge(overrides, length_overrides)
     request = _with_batch_defaults(request)
     weights = size_weights(facts, load_format, geometry, decoder, files.chosen, precision)
-    memory = _memory(request, layout, geometry, precision, decision, max_model_len, weights.size_bytes)
+    memory = _memory(request, layout, geometry, precision, decision, features, max_model_len, weights.size_bytes)
     attention, attention_env = engine_args.attention_args(decision, request.runtime)
     return Plan(
         facts=facts,
@@ -184,6 +185,7 @@ def _decide(
     geometry: Geometry,
     precision: Precision,
     max_model_len: int,
+    features: EngineFeatures,
     profiles: Sequence[Profile],
 ) -> BackendDecision:
     runtime, capability = request.runtime, request.gpu.compute_capability
@@ -208,7 +210,7 @@ def _decide(
                 requested=request.attention_backend,
                 xformers_installed=request.xformers_installed,
                 latent_attention=geometry.latent_rank > 0,
-                features=features_of(request.extra_args, request.env),
+                features=features,
                 profile=find_profile(
                     profiles,
                     compute_capability=capability,
@@ -274,13 +276,13 @@ def _memory(
     geometry: Geometry,
     precision: Precision,
     decision: BackendDecision,
+    features: EngineFeatures,
     max_model_len: int,
     weights_bytes: int | None,
 ) -> MemoryPlan | None:
     if weights_bytes is None or request.runtime.platform is not Platform.CUDA:
         return None
     backend = request.runtime.backend(XFORMERS) if decision.uses_xformers else None
-    asked = features_of(request.extra_args).block_size_tokens
     return plan_memory(
         layout,
         geometry,
@@ -290,7 +292,7 @@ def _memory(
         tensor_parallel=request.tensor_parallel,
         dtype_bytes=precision.dtype_bytes,
         kv_dtype_bytes=precision.kv_cache_dtype_bytes,
-        block_size_tokens=asked or (backend.kernel_block_size if backend else 16),
+        block_size_tokens=features.block_size_tokens or (backend.kernel_block_size if backend else 16),
         max_model_len_tokens=max_model_len,
         max_num_batched_tokens=request.max_num_batched_tokens or 0,
         max_num_seqs=request.max_num_seqs or 0,

@@ -21,7 +21,6 @@ class PlanReason(StrEnum):
     MAX_MODEL_LEN_INVALID = "MaxModelLenInvalid"
     ARGUMENT_CONFLICT = "ArgumentConflict"
     GPU_TOO_OLD = "GPUTooOld"
-    DOES_NOT_FIT = "DoesNotFit"
     WEIGHTS_UNREADABLE = "WeightsUnreadable"
 
 

@@ -78,6 +78,13 @@ def test_a_model_that_is_not_there(model: str, says: tuple[str, ...], run: Run) 
     check(run("plan", model), 3, *says)
 
 
+def test_weights_of_another_kind(run: Run, tmp_path: Path) -> None:
+    """A folder whose only weights are GGUF is refused by the file's name, and not planned as if it had none."""
+    (tmp_path / "config.json").write_text((Path(FOLDER) / "config.json").read_text())
+    (tmp_path / "mistral-7b.Q4_K_M.gguf").write_bytes(b"GGUF")
+    check(run("plan", str(tmp_path)), 3, "mistral-7b.Q4_K_M.gguf", "safetensors")
+
+
 def test_a_folder_without_config(run: Run, tmp_path: Path) -> None:
     """A folder that holds no model says which files were looked for."""
     check(run("plan", str(tmp_path)), 3, "neither config.json nor params.json")

@@ -69,6 +69,7 @@ def make_plan(facts: ModelFacts, request: PlanRequest, profiles: Sequence[Profil
     geometry = read_geometry(decoder, len(layout.layers), beside=beside)
     _check_parallelism(facts, geometry, request)
     max_model_len, length_overrides, length_findings = _max_model_len(facts, geometry, decoder, request)
+    _check_weights(facts)
     load_format = _load_format(facts, files.format)
     precision = resolve_precision(
         facts,
@@ -168,6 +169,21 @@ def _max_model_len(
         "and the model may not be good that far out",
     )
     return asked, {"text_config": words} if decoder.multimodal else words, (finding,)
+
+
+def _check_weights(facts: ModelFacts) -> None:
+    """Refuse a model whose only weights are of a kind that neither load format reads: GGUF, exl2, ….
+
+    A model without any weight file is planned from its config, and the plan says so.
+    """
+    if facts.weights or not facts.other_weights:
+        return
+    raise Unplannable(
+        Problem.MODEL,
+        PlanReason.WEIGHTS_UNREADABLE,
+        f"{facts.id} has no weights that are planned for, only {', '.join(sorted(facts.other_weights)[:3])}",
+        "Choose a model with safetensors, or with pytorch_model.bin",
+    )
 
 
 def _load_format(facts: ModelFacts, config_format: ConfigFormat) -> WeightFormat:

@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from mistral_operator.planning.engine_args import refuse_conflicts
 from mistral_operator.planning.facts import GpuClass, ModelFacts, WeightFormat, Weights
 from mistral_operator.planning.plan import Plan, make_plan
 from mistral_operator.planning.problems import PlanReason, Problem, Unplannable
@@ -44,8 +43,9 @@ def planned(
 
 def value_of(plan: Plan, flag: str) -> str | None:
     """Return what follows a flag, or None where it is not said; a flag said twice is a failure."""
-    assert plan.args.count(flag) <= 1
-    return plan.args[plan.args.index(flag) + 1] if flag in plan.args else None
+    assert plan.command_args.count(flag) <= 1
+    args = plan.command_args
+    return args[args.index(flag) + 1] if flag in args else None
 
 
 def attention_of(plan: Plan) -> str | None:
@@ -139,7 +139,7 @@ def test_plugin_variables(runtime: str, version: str, env: dict[str, str]) -> No
 def test_environment_of_user_and_hub() -> None:
     """The pod reads the hub the plan was made from, and keeps the user's variables."""
     plan = planned(SLIDING, hf_endpoint="https://hub.example", env={"VLLM_LOGGING_LEVEL": "DEBUG"})
-    assert plan.env == {"HF_ENDPOINT": "https://hub.example", "VLLM_LOGGING_LEVEL": "DEBUG"}
+    assert plan.command_env == {"HF_ENDPOINT": "https://hub.example", "VLLM_LOGGING_LEVEL": "DEBUG"}
 
 
 def test_revision_is_pinned() -> None:
@@ -237,7 +237,7 @@ def test_block_size_of_the_cpu(extra_args: tuple[str, ...], value: str | None) -
 def test_extra_arguments_come_last() -> None:
     """A user's own arguments follow the plan's, as they were written."""
     extra = ("--enforce-eager", "--seed=-1", "--served-model-name", "mistral")
-    assert planned(SLIDING, extra_args=extra).args[-4:] == extra
+    assert planned(SLIDING, extra_args=extra).command_args[-4:] == extra
 
 
 @pytest.mark.parametrize(
@@ -310,4 +310,4 @@ def test_variables_the_plan_sets_itself(name: str) -> None:
 )
 def test_arguments_that_are_a_users_own(extra_args: tuple[str, ...]) -> None:
     """What only resembles the plan's own is left alone."""
-    refuse_conflicts(extra_args, {"VLLM_LOGGING_LEVEL": "DEBUG"})
+    planned(SLIDING, extra_args=extra_args, env={"VLLM_LOGGING_LEVEL": "DEBUG"})

@@ -214,7 +214,7 @@ def test_volta_is_too_old_for_0_26() -> None:
     volta = gpu("7.0", 32, "Tesla-V100")
     with pytest.raises(Unplannable, match=r"vllm 0\.26\.0 needs compute capability 7\.5, the GPU has 7\.0") as refusal:
         planned(MISTRAL, on=volta, runtime=STOCK)
-    assert (refusal.value.problem, refusal.value.reason) == (Problem.PLACEMENT, PlanReason.GPU_TOO_OLD)
+    assert (refusal.value.problem, refusal.value.reason) == (Problem.HARDWARE, PlanReason.GPU_TOO_OLD)
     assert said(planned(MISTRAL, on=volta, runtime=("vllm", "0.25.0")), "--attention-backend") == "TRITON_ATTN"
 
 
@@ -431,6 +431,6 @@ def test_any_json_is_planned_or_refused(
     except Unplannable as refusal:
         assert all((refusal.reason, refusal.message, refusal.next_step))  # noqa: PT017 - a plan is as good an outcome
         return
-    assert all(isinstance(argument, str) for argument in plan.args)
+    assert all(isinstance(argument, str) for argument in plan.command_args)
     assert plan.max_model_len_tokens > 0
-    assert json.loads(json.dumps(plan_document(plan), allow_nan=False))["args"] == list(plan.args)
+    assert json.loads(json.dumps(plan_document(plan), allow_nan=False))["args"] == list(plan.command_args)

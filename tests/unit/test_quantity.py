@@ -2,7 +2,7 @@
 
 import pytest
 
-from mistral_operator.cli.quantity import gib, kib, parse_bytes
+from mistral_operator.planning.quantity import gib, kib, parse_bytes
 
 
 @pytest.mark.parametrize(

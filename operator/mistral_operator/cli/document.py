@@ -17,8 +17,8 @@ def plan_document(plan: Plan) -> dict[str, Any]:
             "runtime": {"name": str(plan.request.runtime.name), "version": plan.request.runtime.version},
             "attention": _attention(plan),
             "memory": None if plan.memory is None else _memory(plan, plan.memory),
-            "args": list(plan.args),
-            "env": dict(plan.env),
+            "args": list(plan.command_args),
+            "env": plan.command_env,
             "warnings": [{"reason": str(found.reason), "message": found.message} for found in plan.findings],
             "assumptions": list(plan.assumptions),
         }

@@ -12,12 +12,12 @@ from typing import Annotated, NoReturn
 import typer
 
 from mistral_operator.cli.document import plan_document
-from mistral_operator.cli.quantity import gib, parse_bytes
 from mistral_operator.hub import HubError, read_model
 from mistral_operator.planning.facts import GpuClass
 from mistral_operator.planning.memory import MemoryPlan
 from mistral_operator.planning.plan import Plan, make_plan
 from mistral_operator.planning.problems import Problem, Unplannable
+from mistral_operator.planning.quantity import gib, parse_bytes
 from mistral_operator.planning.request import PlanRequest
 from mistral_vllm.backends import AUTO, BACKEND_NAMES, ComputeCapability, Platform
 from mistral_vllm.profiles import load_profiles

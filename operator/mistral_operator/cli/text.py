@@ -8,8 +8,8 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from mistral_operator.cli.quantity import gib, kib
 from mistral_operator.planning.plan import Plan
+from mistral_operator.planning.quantity import gib, kib
 from mistral_vllm.layer_types import LayerType
 from mistral_vllm.layout import AttentionLayout
 from mistral_vllm.reasons import DecisionReason
@@ -158,8 +158,8 @@ def _print_list(heading: str, sentences: list[str], style: str, console: Console
 
 def _command(plan: Plan) -> str:
     """Write environment and arguments as one shell command, an option to a line."""
-    words = [shlex.quote(word) for word in plan.args]
-    lines = [f"{name}={shlex.quote(value)}" for name, value in plan.env.items()]
+    words = [shlex.quote(word) for word in plan.command_args]
+    lines = [f"{name}={shlex.quote(value)}" for name, value in plan.command_env.items()]
     lines.append(f"vllm serve {words[0]}")
     for word in words[1:]:
         if word.startswith("-"):

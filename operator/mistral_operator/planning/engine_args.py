@@ -5,9 +5,10 @@ said.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final
 
+from mistral_operator.api.rendered import RENDERED_ENV
 from mistral_operator.planning.facts import ModelFacts, WeightFormat
 from mistral_operator.planning.problems import PlanReason, Problem, Unplannable
 from mistral_operator.planning.request import PlanRequest
@@ -19,17 +20,9 @@ from mistral_vllm.runtimes import Runtime, RuntimeName, Selector
 
 PLUGIN_NAME: Final = "mistral_vllm"
 _KIND_IN_VLLM: Final = {LayerType.SLIDING: "sliding_window", LayerType.FULL: "full_attention"}  # KVCacheSpecKind
-_RENDERED: Final = frozenset(
-    {
-        "model", "revision", "tokenizer-revision", "config-format", "load-format", "tokenizer-mode", "dtype",
-        "kv-cache-dtype", "max-model-len", "max-num-batched-tokens", "max-num-seqs", "gpu-memory-utilization",
-        "tensor-parallel-size", "attention-backend", "attention-config", "hf-overrides",
-    }
-)  # fmt: skip
 _OWN_NAMES: Final = frozenset({"config", "tokenizer"})  # flags of vLLM that begin like rendered ones
 _PIPELINE: Final = "pipeline-parallel-size"
 _SHORT: Final = {"tp": "tensor-parallel-size", "ac": "attention-config", "pp": _PIPELINE}
-_RENDERED_ENV: Final = frozenset({"VLLM_ATTENTION_BACKEND", "VLLM_PLUGINS", "MISTRAL_VLLM_REQUIRED"})
 
 
 def model_args(
@@ -40,8 +33,8 @@ def model_args(
     max_model_len: int,
 ) -> list[str]:
     """Return the model and everything about it that is always said: formats, lengths, batch sizes, memory, dtypes."""
-    args = [facts.id]
-    if facts.commit is not None:
+    args = [request.weights_path or facts.id]
+    if facts.commit is not None and request.weights_path is None:
         args += ["--revision", facts.commit, "--tokenizer-revision", facts.commit]
     args += ["--config-format", config_format.value]
     explicit = request.runtime.release is None or request.runtime.release.explicit_hf_formats
@@ -60,6 +53,8 @@ def model_args(
         args += ["--kv-cache-dtype", request.kv_cache_dtype]
     if request.tensor_parallel > 1:
         args += ["--tensor-parallel-size", str(request.tensor_parallel)]
+    if request.enforce_eager:
+        args += ["--enforce-eager"]
     return args
 
 
@@ -98,7 +93,7 @@ def plugin_env(runtime: Runtime) -> dict[str, str]:
     return {"VLLM_PLUGINS": PLUGIN_NAME, "MISTRAL_VLLM_REQUIRED": "1"}
 
 
-def refuse_conflicts(extra_args: Sequence[str], env: Mapping[str, str]) -> None:
+def refuse_conflicts(request: PlanRequest) -> None:
     """Refuse a user's argument or variable that the plan renders itself.
 
     Raises
@@ -106,9 +101,9 @@ def refuse_conflicts(extra_args: Sequence[str], env: Mapping[str, str]) -> None:
     Unplannable
         Naming the argument or the variable.
     """
-    for argument in extra_args:
+    for argument in request.extra_args:
         written = argument.split("=", 1)[0].split(".", 1)[0]
-        cause = _conflict(written)
+        cause = _conflict(written, request.refused_flags)
         if cause is not None:
             raise Unplannable(
                 Problem.PLACEMENT,
@@ -116,7 +111,7 @@ def refuse_conflicts(extra_args: Sequence[str], env: Mapping[str, str]) -> None:
                 f"extra argument {written} {cause}",
                 "Remove it, and say it through the plan's own setting where there is one",
             )
-    for name in sorted(_RENDERED_ENV & env.keys()):
+    for name in sorted(RENDERED_ENV.keys() & request.env.keys()):
         raise Unplannable(
             Problem.PLACEMENT,
             PlanReason.ARGUMENT_CONFLICT,
@@ -125,16 +120,16 @@ def refuse_conflicts(extra_args: Sequence[str], env: Mapping[str, str]) -> None:
         )
 
 
-def _conflict(written: str) -> str | None:
+def _conflict(written: str, refused: frozenset[str]) -> str | None:
     """Say what is wrong with an argument's name; argparse takes the beginning of a long name for the whole."""
     long = written.startswith("--")
     name = written[2:].replace("_", "-") if long else _SHORT.get(written[1:], "") if written.startswith("-") else ""
     if not name or name in _OWN_NAMES:
         return None
-    if any(rendered.startswith(name) for rendered in _RENDERED):
-        return "repeats what the plan renders itself"
     if _PIPELINE.startswith(name):
         return "asks for a pipeline of several stages, which is not planned for yet"
+    if any(rendered.startswith(name) for rendered in refused):
+        return "repeats what the plan renders itself"
     return None
 
 

@@ -57,6 +57,13 @@ class ModelFacts:
 class GpuClass:
     """GPUs that are alike: what one class of nodes offers, or what the flags of ``plan`` describe."""
 
-    memory_bytes: int
+    memory_bytes: int | None  # None: no label tells
     compute_capability: ComputeCapability | None  # None: no GPU, or one that no label describes
     product: str | None = None  # GPU Feature Discovery's nvidia.com/gpu.product, such as NVIDIA-H200
+    resource_name: str = "nvidia.com/gpu"
+    per_node: int | None = None  # the most that one node offers of them
+
+    def __str__(self) -> str:
+        memory = "unknown memory" if self.memory_bytes is None else f"{self.memory_bytes / 2**30:.0f} GiB"
+        capability = self.compute_capability or "unknown"
+        return f"{self.product or self.resource_name} ({memory}, compute capability {capability})"

@@ -47,10 +47,20 @@ class Plan:
     parameters: int | None
     weights_bytes: int | None
     memory: MemoryPlan | None  # None: not a GPU, or weights of unknown size
-    args: tuple[str, ...]
-    env: Mapping[str, str]
+    args: tuple[str, ...]  # the plan's own, without request.extra_args
+    env: Mapping[str, str]  # the plan's own, without request.env
     findings: tuple[Finding, ...]
     assumptions: tuple[str, ...]
+
+    @property
+    def command_args(self) -> tuple[str, ...]:
+        """What follows ``vllm serve``, the user's own arguments last."""
+        return (*self.args, *self.request.extra_args)
+
+    @property
+    def command_env(self) -> dict[str, str]:
+        """The environment of ``vllm serve``; the user's own wins."""
+        return {**self.env, **self.request.env}
 
 
 def make_plan(facts: ModelFacts, request: PlanRequest, profiles: Sequence[Profile] = ()) -> Plan:
@@ -81,7 +91,7 @@ def make_plan(facts: ModelFacts, request: PlanRequest, profiles: Sequence[Profil
         compute_capability=request.gpu.compute_capability,
         platform=request.runtime.platform,
     )
-    engine_args.refuse_conflicts(request.extra_args, request.env)
+    engine_args.refuse_conflicts(request)
     features = features_of(request.extra_args, request.env)
     decision = _decide(facts, request, layout, geometry, precision, max_model_len, features, profiles)
     overrides, engine_findings = _overrides(facts, files, layout, decoder, request)
@@ -108,9 +118,8 @@ def make_plan(facts: ModelFacts, request: PlanRequest, profiles: Sequence[Profil
             *engine_args.model_args(facts, files.format, load_format, request, max_model_len),
             *attention,
             *engine_args.override_args(overrides),
-            *request.extra_args,
         ),
-        env={**engine_args.hub_env(request), **engine_args.plugin_env(request.runtime), **attention_env, **request.env},
+        env={**engine_args.hub_env(request), **engine_args.plugin_env(request.runtime), **attention_env},
         findings=(
             *layout.findings,
             *engine_findings,
@@ -208,7 +217,7 @@ def _decide(
     minimum = runtime.release.min_compute_capability if runtime.release else None
     if runtime.platform is Platform.CUDA and minimum and capability is not None and capability < minimum:
         raise Unplannable(
-            Problem.PLACEMENT,
+            Problem.HARDWARE,
             PlanReason.GPU_TOO_OLD,
             f"{runtime} needs compute capability {minimum}, the GPU has {capability}",
             "Choose a newer GPU, or an older vLLM release",
@@ -280,7 +289,7 @@ def _with_batch_defaults(request: PlanRequest) -> PlanRequest:
     """
     gpu, on_cuda = request.gpu, request.runtime.platform is Platform.CUDA
     is_a100 = "A100" in (gpu.product or "").upper() or gpu.compute_capability == (8, 0)
-    large = on_cuda and gpu.memory_bytes >= 70 * _GIB and not is_a100
+    large = on_cuda and (gpu.memory_bytes or 0) >= 70 * _GIB and not is_a100
     tokens = request.max_num_batched_tokens or (8192 if large else 2048)
     seqs = request.max_num_seqs or min(tokens, 1024 if large else 256 if on_cuda else 128)
     return replace(request, max_num_seqs=seqs, max_num_batched_tokens=tokens)
@@ -296,13 +305,14 @@ def _memory(
     max_model_len: int,
     weights_bytes: int | None,
 ) -> MemoryPlan | None:
-    if weights_bytes is None or request.runtime.platform is not Platform.CUDA:
+    gpu_bytes = request.gpu.memory_bytes
+    if weights_bytes is None or gpu_bytes is None or request.runtime.platform is not Platform.CUDA:
         return None
     backend = request.runtime.backend(XFORMERS) if decision.uses_xformers else None
     return plan_memory(
         layout,
         geometry,
-        gpu_bytes=request.gpu.memory_bytes,
+        gpu_bytes=gpu_bytes,
         utilization=request.gpu_memory_utilization,
         weights_bytes=weights_bytes,
         tensor_parallel=request.tensor_parallel,

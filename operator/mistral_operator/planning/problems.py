@@ -9,7 +9,8 @@ class Problem(StrEnum):
     """What kind of answer is missing; the command line turns each into an exit code."""
 
     MODEL = "model"  # the model or its layout cannot be read
-    PLACEMENT = "placement"  # no valid backend, or it does not fit
+    PLACEMENT = "placement"  # no valid backend, or a wish that cannot be met
+    HARDWARE = "hardware"  # no GPU there is will do
 
 
 class PlanReason(StrEnum):
@@ -22,6 +23,7 @@ class PlanReason(StrEnum):
     ARGUMENT_CONFLICT = "ArgumentConflict"
     GPU_TOO_OLD = "GPUTooOld"
     WEIGHTS_UNREADABLE = "WeightsUnreadable"
+    RUNTIME_UNKNOWN = "RuntimeUnknown"
 
 
 class Unplannable(Exception):

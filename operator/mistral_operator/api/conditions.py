@@ -1,0 +1,76 @@
+"""Condition types, phases and every reason a condition may give.
+
+Reasons of the model's layout, of backends and of the hub are constants where they arise
+(:mod:`mistral_vllm.reasons`, :mod:`mistral_operator.hub.errors`); those of the resource itself stand here.
+"""
+
+from enum import StrEnum
+
+
+class ConditionType(StrEnum):
+    """Facts about a MistralDeployment; every one is good news when True."""
+
+    READY = "Ready"  # the roll-up of the others
+    MODEL_RESOLVED = "ModelResolved"
+    BACKEND_SELECTED = "BackendSelected"
+    HARDWARE_COMPATIBLE = "HardwareCompatible"
+    AVAILABLE = "Available"
+    UP_TO_DATE = "UpToDate"
+    PLAN_CURRENT = "PlanCurrent"
+
+
+class ConditionStatus(StrEnum):
+    """Kubernetes' three values."""
+
+    TRUE = "True"
+    FALSE = "False"
+    UNKNOWN = "Unknown"
+
+
+class Reason(StrEnum):
+    """Reasons of the resource's own conditions: stable words, safe to match on."""
+
+    # Ready
+    SERVING = "Serving"
+    PAUSED = "Paused"
+    CHILD_NOT_OWNED = "ChildNotOwned"
+    CHILD_REFUSED = "ChildRefused"
+    SPEC_INVALID = "SpecInvalid"
+    # ModelResolved
+    MODEL_READ = "ModelRead"
+    MODEL_NOT_CHECKED = "ModelNotChecked"  # the plan stands, and the hub could not be asked again
+    TOKEN_SECRET_MISSING = "TokenSecretMissing"  # noqa: S105 - a reason, not a secret
+    TOKEN_SECRET_UNREADABLE = "TokenSecretUnreadable"  # noqa: S105
+    # BackendSelected
+    NOT_PLANNED = "NotPlanned"
+    # HardwareCompatible
+    GPU_FOUND = "GPUFound"
+    NO_GPU_NEEDED = "NoGPUNeeded"
+    NO_MATCHING_GPU = "NoMatchingGPU"
+    DOES_NOT_FIT = "DoesNotFit"
+    NO_GPU_NODES = "NoGPUNodes"
+    NODES_NOT_READABLE = "NodesNotReadable"
+    # Available and UpToDate
+    PODS_AVAILABLE = "PodsAvailable"
+    NO_POD_AVAILABLE = "NoPodAvailable"
+    SCALED_TO_ZERO = "ScaledToZero"
+    NOT_DEPLOYED = "NotDeployed"
+    ROLLED_OUT = "RolledOut"
+    ROLLING_OUT = "RollingOut"
+    ROLLOUT_STALLED = "RolloutStalled"
+    # PlanCurrent
+    PLAN_IS_CURRENT = "PlanIsCurrent"
+    PLAN_OUTDATED = "PlanOutdated"
+
+
+class Phase(StrEnum):
+    """One word for people, derived from the conditions and never read by the operator."""
+
+    PENDING = "Pending"
+    RESOLVING = "Resolving"
+    SCHEDULING = "Scheduling"
+    LOADING = "Loading"
+    READY = "Ready"
+    DEGRADED = "Degraded"
+    FAILED = "Failed"
+    STOPPED = "Stopped"

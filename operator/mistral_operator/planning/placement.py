@@ -1,0 +1,203 @@
+"""Where a model may run: one plan, and the classes of GPU that it holds for.
+
+The most capable class that admits a plan leads: its backend and its batch sizes are taken. Every other class that
+would run exactly the same command is admitted beside it; the rest is left out, each with its reason.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from mistral_operator.api.conditions import Reason
+from mistral_operator.api.spec import GpuSpec, MistralDeploymentSpec
+from mistral_operator.planning.facts import GpuClass, ModelFacts
+from mistral_operator.planning.fit import why_it_does_not_fit
+from mistral_operator.planning.inventory import Inventory
+from mistral_operator.planning.plan import Plan, make_plan
+from mistral_operator.planning.problems import Problem, Unplannable
+from mistral_operator.planning.quantity import parse_bytes
+from mistral_operator.planning.request import PlanRequest
+from mistral_operator.planning.wishes import Defaults, request_of
+from mistral_vllm.backends import ComputeCapability, Platform
+from mistral_vllm.profiles import Profile
+
+_MEMORY_TOLERANCE: Final = 0.95  # an 80 GB card reports 81,559 MiB
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A class of GPU that pods may not run on, and why."""
+
+    gpu: GpuClass
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """One plan, and what it holds for. No classes: the cluster's are not known, or no GPU is needed."""
+
+    plan: Plan
+    classes: tuple[GpuClass, ...]
+    left_out: tuple[LeftOut, ...]
+    reason: Reason
+    message: str
+
+    @property
+    def known(self) -> bool:
+        """Whether the plan was made for GPUs that the cluster is known to have, or needs none."""
+        return self.reason in (Reason.GPU_FOUND, Reason.NO_GPU_NEEDED)
+
+
+def place(
+    facts: ModelFacts,
+    spec: MistralDeploymentSpec,
+    inventory: Inventory,
+    defaults: Defaults,
+    profiles: Sequence[Profile] = (),
+) -> Placement:
+    """Plan a model on the GPUs of a cluster.
+
+    Raises
+    ------
+    Unplannable
+        When no class of GPU admits a plan; with one class, its own error.
+    """
+    request = request_of(spec, _described(spec.gpu), defaults)
+    if request.runtime.platform is not Platform.CUDA:
+        cpu = replace(request, gpu=GpuClass(0, None))
+        message = f"{request.runtime} runs on the CPU"
+        return Placement(make_plan(facts, cpu, profiles), (), (), Reason.NO_GPU_NEEDED, message)
+    there = inventory.of_resource(spec.gpu.resource_name)
+    if not there:
+        return _on_the_spec_alone(facts, spec, request, inventory, profiles)
+    admitted, left_out = _filter(spec, there)
+    if not admitted:
+        raise _no_match(left_out)
+    return _lead(facts, request, admitted, left_out, profiles)
+
+
+def _described(gpu: GpuSpec) -> GpuClass:
+    """Return the GPU as far as the spec itself describes it."""
+    return GpuClass(
+        memory_bytes=parse_bytes(gpu.min_memory) if gpu.min_memory else None,
+        compute_capability=ComputeCapability.parse(gpu.min_compute_capability) if gpu.min_compute_capability else None,
+        resource_name=gpu.resource_name,
+    )
+
+
+def _on_the_spec_alone(
+    facts: ModelFacts,
+    spec: MistralDeploymentSpec,
+    request: PlanRequest,
+    inventory: Inventory,
+    profiles: Sequence[Profile],
+) -> Placement:
+    plan = make_plan(facts, request, profiles)
+    _refuse_what_does_not_fit(plan)
+    described = "spec.gpu" if spec.gpu.min_memory or spec.gpu.min_compute_capability else "the model"
+    if not inventory.readable:
+        message = (
+            f"the operator may not read nodes, so the plan rests on {described} alone; "
+            "grant it get, list and watch on nodes"
+        )
+        return Placement(plan, (), (), Reason.NODES_NOT_READABLE, message)
+    message = (
+        f"no node offers {spec.gpu.resource_name} with GPU Feature Discovery's labels, "
+        f"so the plan rests on {described} alone; pods wait for such a node"
+    )
+    return Placement(plan, (), (), Reason.NO_GPU_NODES, message)
+
+
+def _filter(spec: MistralDeploymentSpec, there: Sequence[GpuClass]) -> tuple[list[GpuClass], list[LeftOut]]:
+    admitted, left_out = [], []
+    for gpu in there:
+        why = _excluded(spec, gpu)
+        if why is None:
+            admitted.append(gpu)
+        else:
+            left_out.append(LeftOut(gpu, why))
+    return admitted, left_out
+
+
+def _excluded(spec: MistralDeploymentSpec, gpu: GpuClass) -> str | None:
+    """Say which constraint of the spec a class does not meet; what no label tells cannot be met."""
+    wanted, needed = spec.gpu, spec.parallelism.tensor * spec.parallelism.pipeline
+    if wanted.products and gpu.product not in wanted.products:
+        return "not among spec.gpu.products"
+    if wanted.min_memory and (gpu.memory_bytes or 0) < parse_bytes(wanted.min_memory) * _MEMORY_TOLERANCE:
+        return f"less memory than spec.gpu.minMemory {wanted.min_memory}"
+    if wanted.min_compute_capability:
+        least = ComputeCapability.parse(wanted.min_compute_capability)
+        if gpu.compute_capability is None or gpu.compute_capability < least:
+            return f"below spec.gpu.minComputeCapability {least}"
+    if (gpu.per_node or 0) < needed:
+        return f"a node has at most {gpu.per_node} of them, a pod needs {needed}"
+    return None
+
+
+def _no_match(left_out: Sequence[LeftOut]) -> Unplannable:
+    told = "; ".join(f"{left.gpu}: {left.message}" for left in left_out)
+    return Unplannable(
+        Problem.HARDWARE,
+        Reason.NO_MATCHING_GPU,
+        f"no GPU of the cluster matches: {told}",
+        "Widen spec.gpu, lower spec.parallelism, or add such a node",
+    )
+
+
+def _lead(
+    facts: ModelFacts,
+    request: PlanRequest,
+    admitted: Sequence[GpuClass],
+    left_out: list[LeftOut],
+    profiles: Sequence[Profile],
+) -> Placement:
+    leader: Plan | None = None
+    classes: list[GpuClass] = []
+    first_error: Unplannable | None = None
+    for gpu in admitted:
+        wanted = request if leader is None else _like(request, leader)
+        try:
+            plan = make_plan(facts, replace(wanted, gpu=gpu), profiles)
+            _refuse_what_does_not_fit(plan)
+        except Unplannable as error:
+            first_error = first_error or error
+            left_out.append(LeftOut(gpu, error.message))
+            continue
+        if leader is None or (plan.args, plan.env) == (leader.args, leader.env):
+            leader = leader or plan
+            classes.append(gpu)
+        else:
+            left_out.append(LeftOut(gpu, f"would run {_backends(plan)} instead of {_backends(leader)}"))
+    if leader is None:
+        raise first_error or AssertionError("no class was asked")
+    message = f"planned for {' and '.join(str(gpu) for gpu in classes)}"
+    if left_out:
+        message += f"; left out: {'; '.join(f'{left.gpu}: {left.message}' for left in left_out)}"
+    return Placement(leader, tuple(classes), tuple(left_out), Reason.GPU_FOUND, message)
+
+
+def _like(request: PlanRequest, leader: Plan) -> PlanRequest:
+    """Ask for the leader's batch sizes: vLLM's defaults differ by GPU, and pods of one Deployment cannot."""
+    return replace(
+        request,
+        max_num_seqs=leader.request.max_num_seqs,
+        max_num_batched_tokens=leader.request.max_num_batched_tokens,
+    )
+
+
+def _backends(plan: Plan) -> str:
+    return f"{' and '.join(sorted(set(plan.decision.backends.values())))} in {plan.precision.dtype}"
+
+
+def _refuse_what_does_not_fit(plan: Plan) -> None:
+    if plan.memory is None or plan.memory.fits:
+        return
+    longest = plan.memory.largest_max_model_len_tokens
+    shorter = f"Set spec.engine.maxModelLen to {longest} or less, raise" if longest else "Raise"
+    raise Unplannable(
+        Problem.HARDWARE,
+        Reason.DOES_NOT_FIT,
+        why_it_does_not_fit(plan, plan.memory),
+        f"{shorter} spec.parallelism.tensor, or add larger GPUs",
+    )

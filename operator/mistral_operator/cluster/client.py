@@ -1,0 +1,128 @@
+"""The seam to the API server: JSON objects in, JSON objects out, errors typed.
+
+Raw requests rather than the typed client or the dynamic one: the set of kinds is closed, so that neither a model of
+every field nor discovery (which keeps a cache file) is of use. ``kubernetes.aio`` still brings configuration,
+credentials that refresh themselves, TLS and the connection pool.
+"""
+
+import json
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, Final
+
+import aiohttp
+from kubernetes.aio.client import ApiClient
+
+from mistral_operator.api.names import MANAGER
+from mistral_operator.cluster.errors import ClusterError, NotFoundError, UnreachableError, error_of
+from mistral_operator.cluster.resources import Resource
+
+Manifest = dict[str, Any]
+
+_APPLY: Final = "application/apply-patch+yaml"
+_PAGE: Final = 500
+_TIMEOUT_SECONDS: Final = 30.0
+
+
+class Cluster:
+    """One API server, as one user."""
+
+    def __init__(self, client: ApiClient) -> None:
+        self._client = client
+
+    async def get(self, resource: Resource, namespace: str | None, name: str) -> Manifest | None:
+        """Return one object, or None where there is none."""
+        try:
+            return await self.request("GET", resource.path(namespace, name))
+        except NotFoundError:
+            return None
+
+    async def pages(
+        self, resource: Resource, namespace: str | None = None, *, labels: str | None = None, page: int = _PAGE
+    ) -> AsyncIterator[list[Manifest]]:
+        """List a collection page by page, so that no single answer grows with the cluster."""
+        query: dict[str, str] = {"limit": str(page)}
+        if labels:
+            query["labelSelector"] = labels
+        while True:
+            answer = await self.request("GET", resource.path(namespace), query)
+            yield answer.get("items") or []
+            proceed = answer.get("metadata", {}).get("continue")
+            if not proceed:
+                return
+            query["continue"] = proceed
+
+    async def apply(self, resource: Resource, manifest: Manifest, *, force: bool) -> Manifest:
+        """Apply one object server-side; without ``force``, another manager's field is a :class:`ConflictError`."""
+        metadata = manifest["metadata"]
+        query = {"fieldManager": MANAGER, "force": "true" if force else "false"}
+        return await self.request(
+            "PATCH", resource.path(metadata.get("namespace"), metadata["name"]), query, manifest, _APPLY
+        )
+
+    async def apply_status(self, resource: Resource, manifest: Manifest) -> Manifest:
+        """Apply one object's status server-side."""
+        metadata = manifest["metadata"]
+        query = {"fieldManager": MANAGER, "force": "true"}
+        path = resource.path(metadata.get("namespace"), metadata["name"], "status")
+        return await self.request("PATCH", path, query, manifest, _APPLY)
+
+    async def create(self, resource: Resource, manifest: Manifest) -> Manifest:
+        """Create one object."""
+        return await self.request("POST", resource.path(manifest["metadata"].get("namespace")), {}, manifest)
+
+    async def replace(self, resource: Resource, manifest: Manifest) -> Manifest:
+        """Replace one object, if it is still at the manifest's resourceVersion."""
+        metadata = manifest["metadata"]
+        return await self.request("PUT", resource.path(metadata.get("namespace"), metadata["name"]), {}, manifest)
+
+    async def delete(self, resource: Resource, namespace: str | None, name: str, *, uid: str) -> None:
+        """Delete one object, if it is still the one with that uid; gone already is fine."""
+        body = {"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": uid}}
+        try:
+            await self.request("DELETE", resource.path(namespace, name), {}, body)
+        except NotFoundError:
+            return
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None = None,
+        body: Manifest | None = None,
+        content_type: str = "application/json",
+    ) -> Manifest:
+        """Send one request, once.
+
+        Raises
+        ------
+        ClusterError
+            Of the class that names the case.
+        """
+        what = f"{method} {path}"
+        try:
+            prepared = await self._client.param_serialize(
+                method=method,
+                resource_path=path,
+                query_params=list((query or {}).items()),
+                header_params={"Accept": "application/json", "Content-Type": content_type},
+                body=body,
+                auth_settings=["BearerToken"],
+            )
+            response = await self._client.call_api(*prepared, _request_timeout=_TIMEOUT_SECONDS)
+            content = await response.read()
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise UnreachableError(what, 0, f"{type(error).__name__}: {error}") from error
+        if response.status >= 300:
+            raise _error(what, response.status, content)
+        answer: Manifest = json.loads(content)
+        return answer
+
+
+def _error(what: str, status: int, content: bytes) -> ClusterError:
+    """Read the server's Status object; a proxy's error page counts as its text."""
+    try:
+        answer = json.loads(content)
+        message, reason = str(answer["message"]), str(answer.get("reason", ""))
+    except (ValueError, LookupError, TypeError):
+        message, reason = content[:300].decode(errors="replace") or "no message", ""
+    return error_of(what, status, message, reason)

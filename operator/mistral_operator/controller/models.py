@@ -1,0 +1,148 @@
+"""Reading models for many objects: one question to the hub for all that ask the same, and retries that suit the answer.
+
+A thousand objects of one model ask the hub once. What may heal by itself is asked again soon, then less and less
+often; where only a person can help, a new token is noticed within a minute, and anything else within minutes.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from mistral_operator.api.spec import MistralDeploymentSpec
+from mistral_operator.controller.metrics import Metrics
+from mistral_operator.controller.settings import HubSettings
+from mistral_operator.controller.tokens import TokenError, Tokens
+from mistral_operator.hub import HubError
+from mistral_operator.hub.errors import HubReason, RateLimitedError
+from mistral_operator.hub.remote import HubReader
+from mistral_operator.planning.facts import ModelFacts
+
+_NEEDS_A_TOKEN = frozenset(
+    {HubReason.GATED, HubReason.FORBIDDEN, HubReason.BAD_TOKEN, HubReason.NOT_FOUND_OR_NO_ACCESS}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What reading a model came to.
+
+    Facts may stand beside an error: they were read before, and the hub could not be asked again.
+    """
+
+    facts: ModelFacts | None
+    again_seconds: float  # when it makes sense to ask again
+    reason: str | None = None  # why it could not be read
+    message: str = ""
+    transient: bool = False
+
+
+@dataclass(slots=True)
+class _Entry:
+    """What is known of one model at one revision, as one token sees it."""
+
+    facts: ModelFacts | None = None
+    error: HubError | None = None
+    read_at: float = float("-inf")
+    failed_at: float = float("-inf")
+    failures: int = 0
+    retry_seconds: float = 0
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
+class Models:
+    """All models that were asked for."""
+
+    def __init__(
+        self,
+        tokens: Tokens,
+        settings: HubSettings,
+        endpoint: str | None,
+        clock: Callable[[], float],
+        metrics: Metrics,
+    ) -> None:
+        self._tokens = tokens
+        self._settings = settings
+        self._endpoint = endpoint
+        self._clock = clock
+        self._metrics = metrics
+        self._entries: dict[tuple[str, str, str], _Entry] = {}
+        self._threads = ThreadPoolExecutor(settings.parallel_reads, thread_name_prefix="hub")
+
+    def close(self) -> None:
+        """Let no read hold up the end of the process."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def read(self, namespace: str, spec: MistralDeploymentSpec, *, fresh_seconds: float | None = None) -> Outcome:
+        """Read the model a spec names.
+
+        Parameters
+        ----------
+        fresh_seconds
+            The oldest answer that will do; the recheck period when None.
+
+        Raises
+        ------
+        ClusterError
+            When the API server could not be asked for the token.
+        """
+        token: str | None = None
+        if spec.hf_token_secret_ref is not None:
+            try:
+                token = await self._tokens.read(namespace, spec.hf_token_secret_ref)
+            except TokenError as error:
+                return Outcome(None, self._token_seconds(), str(error.reason), str(error))
+        digest = hashlib.sha256((token or "").encode()).hexdigest()[:16] if token is not None else "anonymous"
+        entry = self._entries.setdefault((spec.model.id, spec.model.revision, digest), _Entry())
+        oldest = self._settings.recheck_seconds if fresh_seconds is None else fresh_seconds
+        async with entry.lock:
+            now = self._clock()
+            waiting = entry.error is not None and now < entry.failed_at + entry.retry_seconds
+            if not waiting and now - entry.read_at > oldest:
+                await self._ask(entry, spec, token, digest)
+        return self._outcome(entry, has_token=token is not None)
+
+    async def _ask(self, entry: _Entry, spec: MistralDeploymentSpec, token: str | None, digest: str) -> None:
+        # a folder per token: what one tenant's token may read must not be found by another's
+        folder = self._settings.cache_dir / digest if self._settings.cache_dir is not None else None
+        reader = HubReader(
+            self._endpoint,
+            token if token is not None else False,
+            cache_dir=folder,
+            timeout_seconds=self._settings.timeout_seconds,
+        )
+        loop = asyncio.get_running_loop()
+        try:
+            entry.facts = await loop.run_in_executor(self._threads, reader.read, spec.model.id, spec.model.revision)
+        except HubError as error:
+            entry.error, entry.failed_at = error, self._clock()
+            entry.retry_seconds = self._retry_seconds(error, entry.failures)
+            entry.failures += 1
+            if not error.transient:
+                entry.facts = None
+            self._metrics.hub_reads.labels(result=str(error.reason)).inc()
+        else:
+            entry.error, entry.read_at, entry.failures = None, self._clock(), 0
+            self._metrics.hub_reads.labels(result="Read").inc()
+
+    def _retry_seconds(self, error: HubError, failures: int) -> float:
+        """Return how long the hub is left alone after an error."""
+        settings = self._settings
+        if isinstance(error, RateLimitedError) and error.retry_after_seconds is not None:
+            return min(max(error.retry_after_seconds, 1), settings.slow_retry_seconds)
+        if not error.transient:
+            return settings.slow_retry_seconds
+        return float(min(settings.retry_seconds * 2**failures, settings.slow_retry_seconds))
+
+    def _outcome(self, entry: _Entry, *, has_token: bool) -> Outcome:
+        now, error = self._clock(), entry.error
+        if error is None:
+            return Outcome(entry.facts, max(1.0, entry.read_at + self._settings.recheck_seconds - now))
+        again = max(0.1, entry.failed_at + entry.retry_seconds - now)
+        if has_token and error.reason in _NEEDS_A_TOKEN:
+            again = min(again, self._token_seconds())  # a new token in the Secret is a new question
+        return Outcome(entry.facts, again, str(error.reason), str(error), transient=error.transient)
+
+    def _token_seconds(self) -> float:
+        return self._settings.token_seconds + 0.5

@@ -5,6 +5,7 @@ Reasons of the model's layout, of backends and of the hub are constants where th
 """
 
 from enum import StrEnum
+from typing import NamedTuple
 
 
 class ConditionType(StrEnum):
@@ -25,6 +26,40 @@ class ConditionStatus(StrEnum):
     TRUE = "True"
     FALSE = "False"
     UNKNOWN = "Unknown"
+
+
+class ConditionValue(NamedTuple):
+    """What is known about one fact."""
+
+    status: ConditionStatus
+    reason: str
+    message: str
+    passing: bool = False  # whether it may well mend itself: a hub that does not answer, a rollout that goes on
+
+    @property
+    def is_true(self) -> bool:
+        """Whether the fact is established."""
+        return self.status is ConditionStatus.TRUE
+
+    @property
+    def is_false(self) -> bool:
+        """Whether the opposite of the fact is established."""
+        return self.status is ConditionStatus.FALSE
+
+
+def true(reason: str, message: str) -> ConditionValue:
+    """Establish a fact."""
+    return ConditionValue(ConditionStatus.TRUE, str(reason), message)
+
+
+def false(reason: str, message: str, *, passing: bool = False) -> ConditionValue:
+    """Establish the opposite of a fact."""
+    return ConditionValue(ConditionStatus.FALSE, str(reason), message, passing)
+
+
+def unknown(reason: str, message: str, *, passing: bool = False) -> ConditionValue:
+    """Leave a fact open."""
+    return ConditionValue(ConditionStatus.UNKNOWN, str(reason), message, passing)
 
 
 class Reason(StrEnum):
@@ -59,8 +94,10 @@ class Reason(StrEnum):
     ROLLING_OUT = "RollingOut"
     ROLLOUT_STALLED = "RolloutStalled"
     # PlanCurrent
+    PLAN_FROZEN = "PlanFrozen"
     PLAN_IS_CURRENT = "PlanIsCurrent"
     PLAN_OUTDATED = "PlanOutdated"
+    PLAN_PENDING = "PlanPending"  # the spec asks for another plan, and none could be made yet
 
 
 class Phase(StrEnum):

@@ -5,6 +5,9 @@ Facts change by themselves, and running pods must not. So a plan is written into
 are only told.
 """
 
+import hashlib
+import json
+
 from mistral_operator.api.spec import MistralDeploymentSpec
 from mistral_operator.api.status import Resolved, ResolvedGpuClass
 from mistral_operator.planning.facts import GpuClass
@@ -33,12 +36,15 @@ def freeze(
     )
 
 
-def still_asked_for(frozen: Resolved, spec: MistralDeploymentSpec, replan: str | None) -> bool:
-    """Tell whether a frozen plan answers this spec: same inputs, no newer wish to plan again, once on a node.
+def plan_digest(resolved: Resolved) -> str:
+    """Return a digest of what pods are rendered from: pods with the same digest run the same plan."""
+    rendered = resolved.model_dump(mode="json", by_alias=True, exclude={"generation", "inputs", "replan", "scheduled"})
+    return hashlib.sha256(json.dumps(rendered, sort_keys=True).encode()).hexdigest()[:16]
 
-    Until a pod of it was scheduled nothing runs that a new plan could disturb, so that it is not held to.
-    """
-    return frozen.scheduled and frozen.inputs == inputs_digest(spec) and (replan is None or frozen.replan == replan)
+
+def same_wishes(frozen: Resolved, spec: MistralDeploymentSpec, replan: str | None) -> bool:
+    """Tell whether a frozen plan answers this spec: the same inputs, and no newer wish to plan again."""
+    return frozen.inputs == inputs_digest(spec) and (replan is None or frozen.replan == replan)
 
 
 def changes(frozen: Resolved, today: Resolved) -> list[str]:

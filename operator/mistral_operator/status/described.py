@@ -1,0 +1,57 @@
+"""A plan in the status's words."""
+
+from mistral_operator.api.status import (
+    AttentionStatus,
+    Layers,
+    MemoryStatus,
+    ModelStatus,
+    PlanWarning,
+    RejectedBackend,
+)
+from mistral_operator.planning.memory import MemoryPlan
+from mistral_operator.planning.plan import Plan
+from mistral_operator.planning.quantity import gib, kib
+
+
+def describe_model(plan: Plan) -> ModelStatus:
+    """Return ``status.model``."""
+    return ModelStatus(
+        commit=plan.facts.commit,
+        architecture=plan.architecture,
+        parameters=plan.parameters,
+        weights=None if plan.weights_bytes is None else gib(plan.weights_bytes),
+        source=plan.config_format.file_name,
+    )
+
+
+def describe_attention(plan: Plan) -> AttentionStatus:
+    """Return ``status.attention``."""
+    decision, layout = plan.decision, plan.layout
+    return AttentionStatus(
+        sliding_window=layout.window_tokens,
+        layers=Layers(sliding=layout.sliding, full=layout.full),
+        backends={str(kind): backend for kind, backend in decision.backends.items()},
+        reason=str(decision.reason),
+        message=decision.message,
+        rejected=[
+            RejectedBackend(backend=rejected.backend, reason=str(rejected.reason), message=rejected.message)
+            for rejected in decision.rejected
+        ],
+        xformers=str(decision.xformers),
+    )
+
+
+def describe_memory(memory: MemoryPlan) -> MemoryStatus:
+    """Return ``status.memory``."""
+    return MemoryStatus(
+        weights=gib(memory.weights_bytes),
+        kv_cache_per_token=kib(memory.kv_cache.bytes_per_token),
+        kv_cache_tokens=memory.kv_cache.tokens,
+        per_gpu=gib(memory.total_bytes),
+        fits=memory.fits,
+    )
+
+
+def describe_warnings(plan: Plan) -> list[PlanWarning]:
+    """Return ``status.warnings``."""
+    return [PlanWarning(reason=str(found.reason), message=found.message) for found in plan.findings]

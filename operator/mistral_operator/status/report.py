@@ -1,0 +1,113 @@
+"""The whole status of one object, put together from the decision, the children and what was said before."""
+
+from dataclasses import dataclass
+
+from mistral_operator.api.conditions import ConditionType, ConditionValue, Reason, false, true, unknown
+from mistral_operator.api.names import PAUSED_ANNOTATION
+from mistral_operator.api.status import AttentionStatus, MistralDeploymentStatus, Resolved
+from mistral_operator.planning.verdict import Verdict
+from mistral_operator.status.conditions import Facts, conditions_of, phase_of, readiness, value_of
+from mistral_operator.status.described import (
+    describe_attention,
+    describe_memory,
+    describe_model,
+    describe_warnings,
+)
+from mistral_operator.status.observed import Observed, is_ready
+from mistral_operator.status.rollout import availability, freshness
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """The object that a status is about."""
+
+    generation: int
+    replicas: int  # as the spec wants them
+    selector: str
+    url: str
+    paused: bool
+
+
+def report(
+    previous: MistralDeploymentStatus,
+    subject: Subject,
+    verdict: Verdict,
+    observed: Observed,
+    trouble: ConditionValue | None,
+    now: str,
+) -> MistralDeploymentStatus:
+    """Return the new status.
+
+    Parameters
+    ----------
+    trouble
+        Why a child could not be applied; it speaks for Ready then.
+    now
+        RFC 3339, in seconds.
+    """
+    described = _described(previous, verdict)
+    facts: Facts = {
+        ConditionType.MODEL_RESOLVED: verdict.model,
+        ConditionType.BACKEND_SELECTED: verdict.backend or _backend(described.attention, verdict.resolved),
+        ConditionType.HARDWARE_COMPATIBLE: verdict.hardware,
+        ConditionType.AVAILABLE: availability(observed, subject.replicas),
+        ConditionType.UP_TO_DATE: freshness(observed, subject.replicas),
+        ConditionType.PLAN_CURRENT: _paused() if subject.paused else verdict.plan,
+    }
+    ready = trouble or readiness(facts)
+    scheduled = any(pod.get("spec", {}).get("nodeName") for pod in observed.pods)
+    everything = [(ConditionType.READY, ready), *facts.items()]
+    return described.model_copy(
+        update={
+            "observed_generation": subject.generation,
+            "phase": phase_of(facts, ready, scheduled=scheduled),
+            "replicas": len(observed.pods),
+            "ready_replicas": sum(is_ready(pod) for pod in observed.pods),
+            "selector": subject.selector,
+            "url": subject.url if observed.deployment is not None else None,
+            "conditions": conditions_of(everything, previous.conditions, subject.generation, now),
+        }
+    )
+
+
+def report_invalid(
+    previous: MistralDeploymentStatus, generation: int, message: str, now: str
+) -> MistralDeploymentStatus:
+    """Return the status of an object that cannot be understood: only Ready moves, whatever runs goes on."""
+    kept = [
+        (kind, value)
+        for kind in ConditionType
+        if kind is not ConditionType.READY and (value := value_of(previous.conditions, kind)) is not None
+    ]
+    ready = false(Reason.SPEC_INVALID, message)
+    conditions = conditions_of([(ConditionType.READY, ready), *kept], previous.conditions, generation, now)
+    return previous.model_copy(update={"observed_generation": generation, "conditions": conditions})
+
+
+def _described(previous: MistralDeploymentStatus, verdict: Verdict) -> MistralDeploymentStatus:
+    """Describe the plan: anew when one was adopted, else as it was described when it was."""
+    if verdict.adopted is not None:
+        plan = verdict.adopted.plan
+        return MistralDeploymentStatus(
+            resolved=verdict.resolved,
+            model=describe_model(plan),
+            attention=describe_attention(plan),
+            memory=None if plan.memory is None else describe_memory(plan.memory),
+            warnings=describe_warnings(plan),
+        )
+    if verdict.resolved is None:
+        return MistralDeploymentStatus()
+    return previous.model_copy(update={"resolved": verdict.resolved})
+
+
+def _backend(attention: AttentionStatus | None, resolved: Resolved | None) -> ConditionValue:
+    if attention is not None:
+        return true(attention.reason, attention.message)
+    backends = {} if resolved is None else resolved.backends
+    return true(Reason.PLAN_FROZEN, f"as planned before: {', '.join(f'{k}: {b}' for k, b in backends.items())}")
+
+
+def _paused() -> ConditionValue:
+    return unknown(
+        Reason.PAUSED, f"annotation {PAUSED_ANNOTATION} is set: nothing is planned or applied until it is removed"
+    )

@@ -6,6 +6,8 @@ from typing import Annotated
 import typer
 
 from mistral_operator.cli.plan import plan
+from mistral_operator.cli.rbac import rbac
+from mistral_operator.cli.run import run
 
 app = typer.Typer(
     name="mistral-operator",
@@ -16,6 +18,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command()(plan)
+app.command()(run)
+app.command()(rbac)
 
 
 def _print_version(wanted: bool) -> None:

@@ -6,7 +6,7 @@ credentials that refresh themselves, TLS and the connection pool.
 """
 
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, Final
 
 import aiohttp
@@ -20,14 +20,21 @@ Manifest = dict[str, Any]
 
 _APPLY: Final = "application/apply-patch+yaml"
 _PAGE: Final = 500
-_TIMEOUT_SECONDS: Final = 30.0
+_TIMEOUT: Final = aiohttp.ClientTimeout(total=30)
 
 
 class Cluster:
-    """One API server, as one user."""
+    """One API server, as one user.
 
-    def __init__(self, client: ApiClient) -> None:
+    Parameters
+    ----------
+    on_answer
+        Is told the method and the HTTP status of every answer; 0 where none came.
+    """
+
+    def __init__(self, client: ApiClient, on_answer: Callable[[str, int], None] | None = None) -> None:
         self._client = client
+        self._on_answer = on_answer
 
     async def get(self, resource: Resource, namespace: str | None, name: str) -> Manifest | None:
         """Return one object, or None where there is none."""
@@ -108,14 +115,20 @@ class Cluster:
                 body=body,
                 auth_settings=["BearerToken"],
             )
-            response = await self._client.call_api(*prepared, _request_timeout=_TIMEOUT_SECONDS)
+            response = await self._client.call_api(*prepared, _request_timeout=_TIMEOUT)
             content = await response.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            self._count(method, 0)
             raise UnreachableError(what, 0, f"{type(error).__name__}: {error}") from error
+        self._count(method, response.status)
         if response.status >= 300:
             raise _error(what, response.status, content)
         answer: Manifest = json.loads(content)
         return answer
+
+    def _count(self, method: str, status: int) -> None:
+        if self._on_answer is not None:
+            self._on_answer(method, status)
 
 
 def _error(what: str, status: int, content: bytes) -> ClusterError:

@@ -1,6 +1,14 @@
 """What the operator measures about itself, in one registry of its own."""
 
+from typing import Final
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from mistral_operator.api.conditions import ConditionStatus
+from mistral_operator.api.status import MistralDeploymentStatus
+from mistral_operator.controller.keys import Key
+
+_VALUES: Final = {ConditionStatus.TRUE: 1, ConditionStatus.FALSE: 0, ConditionStatus.UNKNOWN: -1}
 
 
 class Metrics:
@@ -8,6 +16,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self._backends_of: dict[Key, frozenset[str]] = {}
         registry = self.registry
         self.reconciles = Counter("mistral_operator_reconciles", "Reconciles by result.", ["result"], registry=registry)
         self.reconcile_seconds = Histogram(
@@ -36,6 +45,34 @@ class Metrics:
             ["namespace", "name", "backend"],
             registry=registry,
         )
+
+    def count_request(self, method: str, status: int) -> None:
+        """Count one request to the API server; a status of 0 means that no answer came."""
+        self.api_requests.labels(method=method, code=str(status or "none")).inc()
+
+    def report(self, key: Key, status: MistralDeploymentStatus) -> None:
+        """Show one object's conditions and backends."""
+        for condition in status.conditions:
+            value = _VALUES[condition.status]
+            self.conditions.labels(namespace=key.namespace, name=key.name, type=condition.type).set(value)
+        used = frozenset(status.attention.backends.values()) if status.attention is not None else frozenset()
+        for backend in self._backends_of.get(key, frozenset()) - used:
+            self.backends.remove(key.namespace, key.name, backend)
+        for backend in used:
+            self.backends.labels(namespace=key.namespace, name=key.name, backend=backend).set(1)
+        self._backends_of[key] = used
+
+    def forget(self, key: Key) -> None:
+        """Show nothing more of an object that is gone."""
+        for backend in self._backends_of.pop(key, frozenset()):
+            self.backends.remove(key.namespace, key.name, backend)
+        self.conditions.remove_by_labels({"namespace": key.namespace, "name": key.name})
+
+    def reset(self) -> None:
+        """Show no object at all: whoever leads shows them."""
+        self._backends_of.clear()
+        self.backends.clear()
+        self.conditions.clear()
 
     def text(self) -> bytes:
         """Return everything in Prometheus' text format."""

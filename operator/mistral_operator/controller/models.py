@@ -18,6 +18,7 @@ from mistral_operator.hub import HubError
 from mistral_operator.hub.errors import HubReason, RateLimitedError
 from mistral_operator.hub.remote import HubReader
 from mistral_operator.planning.facts import ModelFacts
+from mistral_operator.planning.verdict import ModelAnswer
 
 _NEEDS_A_TOKEN = frozenset(
     {HubReason.GATED, HubReason.FORBIDDEN, HubReason.BAD_TOKEN, HubReason.NOT_FOUND_OR_NO_ACCESS}
@@ -26,16 +27,10 @@ _NEEDS_A_TOKEN = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What reading a model came to.
+    """What reading a model came to, and when it makes sense to ask again."""
 
-    Facts may stand beside an error: they were read before, and the hub could not be asked again.
-    """
-
-    facts: ModelFacts | None
-    again_seconds: float  # when it makes sense to ask again
-    reason: str | None = None  # why it could not be read
-    message: str = ""
-    transient: bool = False
+    answer: ModelAnswer
+    again_seconds: float
 
 
 @dataclass(slots=True)
@@ -70,6 +65,11 @@ class Models:
         self._entries: dict[tuple[str, str, str], _Entry] = {}
         self._threads = ThreadPoolExecutor(settings.parallel_reads, thread_name_prefix="hub")
 
+    @property
+    def recheck_seconds(self) -> float:
+        """How long an answer of the hub is good for."""
+        return self._settings.recheck_seconds
+
     def close(self) -> None:
         """Let no read hold up the end of the process."""
         self._threads.shutdown(wait=False, cancel_futures=True)
@@ -92,7 +92,7 @@ class Models:
             try:
                 token = await self._tokens.read(namespace, spec.hf_token_secret_ref)
             except TokenError as error:
-                return Outcome(None, self._token_seconds(), str(error.reason), str(error))
+                return Outcome(ModelAnswer(None, str(error.reason), str(error)), self._token_seconds())
         digest = hashlib.sha256((token or "").encode()).hexdigest()[:16] if token is not None else "anonymous"
         entry = self._entries.setdefault((spec.model.id, spec.model.revision, digest), _Entry())
         oldest = self._settings.recheck_seconds if fresh_seconds is None else fresh_seconds
@@ -138,11 +138,11 @@ class Models:
     def _outcome(self, entry: _Entry, *, has_token: bool) -> Outcome:
         now, error = self._clock(), entry.error
         if error is None:
-            return Outcome(entry.facts, max(1.0, entry.read_at + self._settings.recheck_seconds - now))
+            return Outcome(ModelAnswer(entry.facts), max(1.0, entry.read_at + self._settings.recheck_seconds - now))
         again = max(0.1, entry.failed_at + entry.retry_seconds - now)
         if has_token and error.reason in _NEEDS_A_TOKEN:
             again = min(again, self._token_seconds())  # a new token in the Secret is a new question
-        return Outcome(entry.facts, again, str(error.reason), str(error), transient=error.transient)
+        return Outcome(ModelAnswer(entry.facts, str(error.reason), str(error), error.transient), again)
 
     def _token_seconds(self) -> float:
         return self._settings.token_seconds + 0.5

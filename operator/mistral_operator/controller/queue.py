@@ -12,8 +12,8 @@ from typing import Final
 
 from mistral_operator.controller.keys import Key
 
-_BACKOFF_FIRST_SECONDS: Final = 0.5
-_BACKOFF_MOST_SECONDS: Final = 60.0
+_BACKOFF_FIRST_SECONDS: Final = 0.1
+_BACKOFF_MOST_SECONDS: Final = 30.0
 
 
 class Cause(IntEnum):

@@ -6,7 +6,7 @@ from pathlib import Path
 from mistral_operator.planning.wishes import Defaults
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class LeaseSettings:
     """Where leaders are elected, and how fast a dead one is replaced."""
 
@@ -17,7 +17,7 @@ class LeaseSettings:
     retry_seconds: float = 2
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class HubSettings:
     """How often a hub is asked, per model and token."""
 
@@ -30,7 +30,7 @@ class HubSettings:
     token_seconds: float = 30  # how long a Secret's content is believed
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Settings:
     """One operator."""
 

@@ -4,7 +4,7 @@ Absence here proves nothing: after "410 Gone" kopf lists anew and tells nobody w
 reconcile reads its object live, and a resync puts right what the watches missed.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from mistral_operator.cluster.resources import DEPLOYMENTS, MISTRAL_DEPLOYMENTS, PODS, PVCS, SERVICES, Resource
@@ -42,7 +42,7 @@ class Store:
         """Return the keys of everything of a kind."""
         return iter(tuple(self._bodies[resource.kind]))
 
-    def pods_of(self, owner: Key) -> Iterable[Body]:
+    def pods_of(self, owner: Key) -> tuple[Body, ...]:
         """Return the pods that carry an object's instance label."""
         return tuple(self._pods_of.get(owner, {}).values())
 

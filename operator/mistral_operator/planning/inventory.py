@@ -72,6 +72,11 @@ def product_label(resource_name: str) -> str:
     return f"{resource_name}.product" if resource_name.startswith(_MIG) else "nvidia.com/gpu.product"
 
 
+def memory_label(resource_name: str) -> str:
+    """Return the node label that tells the memory, in MiB, behind an extended resource."""
+    return f"{resource_name}.memory" if resource_name.startswith(_MIG) else "nvidia.com/gpu.memory"
+
+
 def _compute_capability(labels: Mapping[str, str]) -> ComputeCapability | None:
     major, minor = labels.get("nvidia.com/gpu.compute.major", ""), labels.get("nvidia.com/gpu.compute.minor", "")
     return ComputeCapability(int(major), int(minor)) if major.isdigit() and minor.isdigit() else None

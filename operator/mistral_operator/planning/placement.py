@@ -6,7 +6,6 @@ would run exactly the same command is admitted beside it; the rest is left out, 
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final
 
 from mistral_operator.api.conditions import Reason
 from mistral_operator.api.spec import GpuSpec, MistralDeploymentSpec
@@ -17,11 +16,9 @@ from mistral_operator.planning.plan import Plan, make_plan
 from mistral_operator.planning.problems import Problem, Unplannable
 from mistral_operator.planning.quantity import parse_bytes
 from mistral_operator.planning.request import PlanRequest
-from mistral_operator.planning.wishes import Defaults, request_of
+from mistral_operator.planning.wishes import MEMORY_TOLERANCE, Defaults, request_of
 from mistral_vllm.backends import ComputeCapability, Platform
 from mistral_vllm.profiles import Profile
-
-_MEMORY_TOLERANCE: Final = 0.95  # an 80 GB card reports 81,559 MiB
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +121,7 @@ def _excluded(spec: MistralDeploymentSpec, gpu: GpuClass) -> str | None:
     wanted, needed = spec.gpu, spec.parallelism.tensor * spec.parallelism.pipeline
     if wanted.products and gpu.product not in wanted.products:
         return "not among spec.gpu.products"
-    if wanted.min_memory and (gpu.memory_bytes or 0) < parse_bytes(wanted.min_memory) * _MEMORY_TOLERANCE:
+    if wanted.min_memory and (gpu.memory_bytes or 0) < parse_bytes(wanted.min_memory) * MEMORY_TOLERANCE:
         return f"less memory than spec.gpu.minMemory {wanted.min_memory}"
     if wanted.min_compute_capability:
         least = ComputeCapability.parse(wanted.min_compute_capability)

@@ -14,6 +14,8 @@ from mistral_vllm.runtimes import Runtime, UnknownRuntime, get_runtime
 
 MODELS_FOLDER: Final = "/models"
 """Where the pod mounts the volume that holds weights."""
+MEMORY_TOLERANCE: Final = 0.95
+"""Share of spec.gpu.minMemory that will do: an 80 GB card reports 81,559 MiB."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,21 @@
+"""``mistral-operator rbac``: the operator's rights, as manifests to apply."""
+
+from typing import Annotated
+
+import typer
+import yaml
+
+from mistral_operator.cluster.rbac import rbac_manifests
+from mistral_operator.controller.settings import LeaseSettings
+
+
+def rbac(
+    *,
+    namespace: Annotated[str, typer.Option(help="Namespace of the operator.")] = LeaseSettings.namespace,
+    service_account: Annotated[str, typer.Option(help="Its ServiceAccount.")] = "mistral-operator",
+    lease_name: Annotated[str, typer.Option(help="Name of its Lease.")] = LeaseSettings.name,
+    nodes: Annotated[bool, typer.Option("--nodes/--no-nodes", help="Whether it may read nodes.")] = True,
+) -> None:
+    """Print the ServiceAccount of the operator with exactly the rights it needs."""
+    manifests = rbac_manifests(namespace, service_account, lease_name, nodes=nodes)
+    typer.echo(yaml.safe_dump_all(manifests, sort_keys=False), nl=False)

@@ -1,0 +1,88 @@
+"""What the operator may do, and nothing beyond it: the one source of its roles.
+
+The command line prints them, the chart renders them, tests and demo run the operator with exactly them.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from mistral_operator.api import names
+from mistral_operator.cluster.resources import (
+    DEPLOYMENTS,
+    EVENTS,
+    LEASES,
+    MISTRAL_DEPLOYMENTS,
+    NODES,
+    PODS,
+    PVCS,
+    SECRETS,
+    SERVICES,
+    Resource,
+)
+
+Rule = dict[str, list[str]]
+_RBAC: Final = "rbac.authorization.k8s.io"
+
+
+def _rule(resource: Resource, *verbs: str, subresource: str | None = None, name: str | None = None) -> Rule:
+    plural = resource.plural if subresource is None else f"{resource.plural}/{subresource}"
+    rule = {"apiGroups": [resource.group], "resources": [plural], "verbs": list(verbs)}
+    return rule if name is None else rule | {"resourceNames": [name]}
+
+
+def operator_rules() -> list[Rule]:
+    """Return the rights on what it manages, in every namespace it watches."""
+    return [
+        _rule(MISTRAL_DEPLOYMENTS, "get", "list", "watch"),
+        _rule(MISTRAL_DEPLOYMENTS, "patch", subresource="status"),
+        # blockOwnerDeletion asks for it where OwnerReferencesPermissionEnforcement is on
+        _rule(MISTRAL_DEPLOYMENTS, "update", subresource="finalizers"),
+        # server-side apply is a patch, and a create where there is nothing yet
+        *(_rule(child, "get", "list", "watch", "create", "patch") for child in (DEPLOYMENTS, SERVICES)),
+        _rule(PVCS, "get", "list", "watch", "create", "patch", "delete"),
+        _rule(PODS, "get", "list", "watch"),
+        _rule(SECRETS, "get"),
+        _rule(EVENTS, "create"),
+    ]
+
+
+def node_rules() -> list[Rule]:
+    """Return the rights on nodes: without them plans rest on the spec alone."""
+    return [_rule(NODES, "get", "list", "watch")]
+
+
+def lease_rules(name: str) -> list[Rule]:
+    """Return the rights on the Lease, in the operator's own namespace. A create cannot be limited to a name."""
+    return [_rule(LEASES, "get", "update", name=name), _rule(LEASES, "create")]
+
+
+def rbac_manifests(namespace: str, service_account: str, lease: str, *, nodes: bool = True) -> list[dict[str, Any]]:
+    """Return ServiceAccount, roles and bindings of an operator that watches all namespaces."""
+    full_name = f"{namespace}-{service_account}"  # cluster-scoped names of two installations must differ
+    manifests = [
+        _named("v1", "ServiceAccount", service_account, namespace),
+        *_granted("ClusterRole", full_name, None, operator_rules(), namespace, service_account),
+        *_granted("Role", service_account, namespace, lease_rules(lease), namespace, service_account),
+    ]
+    if nodes:
+        manifests += _granted("ClusterRole", f"{full_name}-nodes", None, node_rules(), namespace, service_account)
+    return manifests
+
+
+def _granted(
+    kind: str, name: str, role_namespace: str | None, rules: Sequence[Rule], namespace: str, service_account: str
+) -> list[dict[str, Any]]:
+    role = _named(f"{_RBAC}/v1", kind, name, role_namespace) | {"rules": list(rules)}
+    binding = _named(f"{_RBAC}/v1", f"{kind}Binding", name, role_namespace) | {
+        "roleRef": {"apiGroup": _RBAC, "kind": kind, "name": name},
+        "subjects": [{"kind": "ServiceAccount", "name": service_account, "namespace": namespace}],
+    }
+    return [role, binding]
+
+
+def _named(api_version: str, kind: str, name: str, namespace: str | None) -> dict[str, Any]:
+    labels = {"app.kubernetes.io/name": names.MANAGER}
+    metadata: dict[str, Any] = {"name": name, "labels": labels}
+    if namespace is not None:
+        metadata["namespace"] = namespace
+    return {"apiVersion": api_version, "kind": kind, "metadata": metadata}

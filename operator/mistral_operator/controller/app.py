@@ -1,0 +1,189 @@
+"""The process: puts the parts together, starts them in an order that is safe, and stops them in one that is kind."""
+
+import asyncio
+import signal
+import time
+from contextlib import closing
+from datetime import UTC, datetime
+from typing import Any
+
+from aiohttp import web
+from kubernetes.aio.client import ApiClient
+from structlog.typing import FilteringBoundLogger
+
+from mistral_operator.cluster.access import may, serves
+from mistral_operator.cluster.client import Cluster
+from mistral_operator.cluster.errors import ClusterError
+from mistral_operator.cluster.resources import MISTRAL_DEPLOYMENTS, NODES
+from mistral_operator.controller.health import Health, serve
+from mistral_operator.controller.lease import Elector
+from mistral_operator.controller.metrics import Metrics
+from mistral_operator.controller.models import Models
+from mistral_operator.controller.nodes import Nodes
+from mistral_operator.controller.queue import WorkQueue
+from mistral_operator.controller.reconcile import Reconciler
+from mistral_operator.controller.resync import Resync
+from mistral_operator.controller.settings import Settings
+from mistral_operator.controller.store import Store
+from mistral_operator.controller.tokens import Tokens
+from mistral_operator.controller.watches import Watches, watch
+from mistral_operator.controller.workers import work
+from mistral_vllm.profiles import load_profiles
+
+_ASK_AGAIN_SECONDS = 2.0
+_FIRST = asyncio.FIRST_COMPLETED
+
+
+class WatchesEndedError(Exception):
+    """Nothing is watched any more, so that the process had better begin anew."""
+
+
+async def run(settings: Settings, client: ApiClient, log: FilteringBoundLogger) -> None:
+    """Run one operator until SIGTERM or SIGINT.
+
+    Raises
+    ------
+    WatchesEndedError
+        When kopf gives up.
+    """
+    stop = asyncio.Event()
+    _stop_on_signals(stop)
+    shared = _Shared(settings, client, log)
+    health = Health(
+        settings, shared.store, shared.queue, leading=lambda: shared.elector.leading, ready=shared.listed.is_set
+    )
+    runner = await serve(health, shared.metrics, shared.queue, settings.http_host, settings.http_port)
+    stopping = asyncio.create_task(stop.wait(), name="stop")
+    preparing = asyncio.create_task(_prepare(shared.cluster, log), name="prepare")
+    try:
+        await asyncio.wait({stopping, preparing}, return_when=_FIRST)
+        if not stop.is_set():
+            await _operate(shared, Nodes(readable=preparing.result()), stop, runner)
+    finally:
+        await _cancel(stopping, preparing)
+        await runner.cleanup()
+
+
+class _Shared:
+    """What every part of one operator has in common."""
+
+    def __init__(self, settings: Settings, client: ApiClient, log: FilteringBoundLogger) -> None:
+        self.settings = settings
+        self.client = client
+        self.log = log
+        self.metrics = Metrics()
+        self.cluster = Cluster(client, on_answer=self.metrics.count_request)
+        self.store = Store(time.monotonic)
+        self.queue = WorkQueue(time.monotonic)
+        self.elector = Elector(self.cluster, settings.lease, settings.identity, time.monotonic, log)
+        self.listed = asyncio.Event()  # the first lists are done
+
+
+async def _operate(shared: _Shared, nodes: Nodes, stop: asyncio.Event, runner: web.AppRunner) -> None:
+    """Watch, list and, while leading, work; end when told to stop or when a part ends by itself."""
+    watches = Watches(shared.store, nodes, shared.queue)
+    resync = Resync(
+        cluster=shared.cluster,
+        store=shared.store,
+        nodes=nodes,
+        watches=watches,
+        queue=shared.queue,
+        namespaces=shared.settings.namespaces,
+        period_seconds=shared.settings.resync_seconds,
+        listed=shared.listed,
+        log=shared.log,
+    )
+    tokens = Tokens(shared.cluster, time.monotonic, shared.settings.hub.token_seconds)
+    endpoint = shared.settings.defaults.hf_endpoint
+    with closing(Models(tokens, shared.settings.hub, endpoint, time.monotonic, shared.metrics)) as models:
+        reconciler = _reconciler(shared, nodes, models)
+        leading = asyncio.create_task(shared.elector.run(lambda: _lead(shared, watches, reconciler)), name="lead")
+        listing = asyncio.create_task(resync.run(), name="resync")
+        stopping = asyncio.create_task(stop.wait(), name="stop")
+        started, watch_stop = asyncio.Event(), asyncio.Event()
+        watching = asyncio.create_task(
+            watch(
+                watches,
+                shared.client,
+                shared.settings.namespaces,
+                nodes=nodes.readable,
+                started=started,
+                stop=watch_stop,
+            ),
+            name="watch",
+        )
+        beginning = asyncio.create_task(started.wait(), name="kopf begins")
+        try:
+            await asyncio.wait({stopping, watching, beginning}, return_when=_FIRST)
+            _stop_on_signals(stop)  # kopf has put its own in place of ours, and would not let the lease go in order
+            await asyncio.wait({stopping, watching, leading, listing}, return_when=_FIRST)
+        finally:
+            # the workers first, so that the lease is free when the next leader looks; then what feeds them
+            await _cancel(leading, listing, stopping, beginning)
+            await runner.cleanup()
+            watch_stop.set()
+            await asyncio.wait({watching})
+    for part in (leading, listing, watching):
+        if not part.cancelled() and (error := part.exception()) is not None:
+            raise error
+    if not stop.is_set():
+        raise WatchesEndedError("kopf has stopped watching")
+
+
+def _reconciler(shared: _Shared, nodes: Nodes, models: Models) -> Reconciler:
+    return Reconciler(
+        cluster=shared.cluster,
+        store=shared.store,
+        models=models,
+        nodes=nodes,
+        defaults=shared.settings.defaults,
+        profiles=load_profiles(),
+        identity=shared.settings.identity,
+        now=lambda: datetime.now(UTC),
+        metrics=shared.metrics,
+        log=shared.log,
+    )
+
+
+async def _lead(shared: _Shared, watches: Watches, reconciler: Reconciler) -> None:
+    """Work on everything, from the first lists on, until cancelled."""
+    reconciler.reset()
+    await shared.listed.wait()
+    watches.everything_is_due()
+    shared.metrics.leading.set(1)
+    try:
+        await work(shared.queue, reconciler, shared.metrics, shared.log, workers=shared.settings.workers)
+    finally:
+        shared.metrics.leading.set(0)
+        reconciler.reset()
+
+
+async def _prepare(cluster: Cluster, log: FilteringBoundLogger) -> bool:
+    """Wait until the API server answers and serves the resource; return whether nodes may be read.
+
+    kopf would stay deaf to a CustomResourceDefinition that comes after it.
+    """
+    told = ""
+    while True:
+        try:
+            if await serves(cluster, MISTRAL_DEPLOYMENTS):
+                return all([await may(cluster, verb, NODES) for verb in ("get", "list", "watch")])
+            waiting = f"the API server does not serve {MISTRAL_DEPLOYMENTS.plural}.{MISTRAL_DEPLOYMENTS.group} yet"
+        except ClusterError as error:
+            waiting = str(error)
+        if waiting != told:
+            log.warning("waiting", reason=waiting)
+            told = waiting
+        await asyncio.sleep(_ASK_AGAIN_SECONDS)
+
+
+def _stop_on_signals(stop: asyncio.Event) -> None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+
+
+async def _cancel(*tasks: "asyncio.Task[Any]") -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)

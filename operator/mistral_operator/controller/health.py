@@ -1,0 +1,66 @@
+"""What the kubelet and Prometheus ask: one port for /healthz, /readyz and /metrics."""
+
+from collections.abc import Callable
+
+from aiohttp import web
+
+from mistral_operator.controller.metrics import Metrics
+from mistral_operator.controller.queue import WorkQueue
+from mistral_operator.controller.settings import Settings
+from mistral_operator.controller.store import Store
+
+
+class Health:
+    """Judges this process. That the event loop runs at all is shown by there being an answer.
+
+    An API server that is away is no reason to die: what counts is a reconcile that hangs, and a change that lists
+    show and no watch told.
+    """
+
+    def __init__(
+        self, settings: Settings, store: Store, queue: WorkQueue, leading: Callable[[], bool], ready: Callable[[], bool]
+    ) -> None:
+        self._settings = settings
+        self._store = store
+        self._queue = queue
+        self._leading = leading
+        self._ready = ready
+
+    def ill(self) -> str | None:
+        """Say what is wrong with this process that a restart would mend, if anything is."""
+        stuck = self._queue.longest_active_seconds()
+        if self._leading() and stuck > self._settings.stuck_seconds:
+            return f"a reconcile has been running for {stuck:.0f} s"
+        deaf = self._store.longest_deaf_seconds()
+        if deaf > self._settings.deaf_seconds:
+            return f"a change has been listed for {deaf:.0f} s and no watch told of it"
+        return None
+
+    def unready(self) -> str | None:
+        """Say what is still missing, if anything is."""
+        return None if self._ready() else "the first lists are not done, or the MistralDeployment CRD is not served yet"
+
+
+async def serve(health: Health, metrics: Metrics, queue: WorkQueue, host: str, port: int) -> web.AppRunner:
+    """Answer until the returned runner is cleaned up."""
+
+    async def healthz(_: web.Request) -> web.Response:
+        return _answer(health.ill())
+
+    async def readyz(_: web.Request) -> web.Response:
+        return _answer(health.unready())
+
+    async def show_metrics(_: web.Request) -> web.Response:
+        metrics.queue_depth.set(len(queue))
+        return web.Response(body=metrics.text(), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
+
+    app = web.Application()
+    app.add_routes([web.get("/healthz", healthz), web.get("/readyz", readyz), web.get("/metrics", show_metrics)])
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, host, port).start()
+    return runner
+
+
+def _answer(trouble: str | None) -> web.Response:
+    return web.Response(text="ok\n") if trouble is None else web.Response(status=503, text=f"{trouble}\n")

@@ -1,0 +1,254 @@
+"""One object, from what it wants to what is: the operator in one function, readable from top to bottom.
+
+Level-triggered: it asks what is, never what has happened, so that it may run at any time and as often as wanted.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from structlog.typing import FilteringBoundLogger
+
+from mistral_operator.api.mistral_deployment import (
+    MistralDeployment,
+    SpecInvalidError,
+    StatusInvalidError,
+    read_object,
+    read_status,
+)
+from mistral_operator.api.status import MistralDeploymentStatus, Resolved
+from mistral_operator.cluster.client import Cluster, Manifest
+from mistral_operator.cluster.resources import CHILDREN, MISTRAL_DEPLOYMENTS
+from mistral_operator.controller.children import Children, Synced
+from mistral_operator.controller.keys import Key
+from mistral_operator.controller.metrics import Metrics
+from mistral_operator.controller.models import Models
+from mistral_operator.controller.nodes import Nodes
+from mistral_operator.controller.notes import event_of, tell
+from mistral_operator.controller.store import Body, Store, version_of
+from mistral_operator.planning.frozen import plan_digest, same_wishes
+from mistral_operator.planning.verdict import Circumstances, Verdict, decide_plan
+from mistral_operator.planning.wishes import Defaults
+from mistral_operator.rendering.children import PRUNABLE, render_children
+from mistral_operator.rendering.owner import Owner, selector_of, selector_text
+from mistral_operator.rendering.problems import Unrenderable
+from mistral_operator.rendering.service import url_of
+from mistral_operator.status.observed import Observed
+from mistral_operator.status.report import Subject, report, report_invalid
+from mistral_operator.status.transitions import transitions
+from mistral_vllm.profiles import Profile
+
+_FRESH_SECONDS = 10.0  # how old an answer of the hub a new plan may rest on
+
+
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """What the last pass over an object took into account, by resourceVersion."""
+
+    version: int
+    children: dict[str, int]
+    pods: frozenset[tuple[str, int]]
+
+
+class Reconciler:
+    """Reconciles any object; keeps nothing that it could not do without.
+
+    Parameters
+    ----------
+    now
+        The time of day, in UTC.
+    """
+
+    def __init__(
+        self,
+        *,
+        cluster: Cluster,
+        store: Store,
+        models: Models,
+        nodes: Nodes,
+        defaults: Defaults,
+        profiles: Sequence[Profile],
+        identity: str,
+        now: Callable[[], datetime],
+        metrics: Metrics,
+        log: FilteringBoundLogger,
+    ) -> None:
+        self._cluster = cluster
+        self._store = store
+        self._models = models
+        self._nodes = nodes
+        self._defaults = defaults
+        self._profiles = profiles
+        self._identity = identity
+        self._now = now
+        self._metrics = metrics
+        self._log = log
+        self._children = Children(cluster, store)
+        self._taken: dict[Key, _Taken] = {}
+
+    async def reconcile(self, key: Key) -> float | None:
+        """Bring one object to what it wants and say what is.
+
+        Returns
+        -------
+        float or None
+            Seconds until it is worth looking again although nothing is seen to change; None when it is gone.
+
+        Raises
+        ------
+        ClusterError
+            When the API server cannot be reached or somebody else was faster: to be tried again.
+        """
+        body = await self._cluster.get(MISTRAL_DEPLOYMENTS, key.namespace, key.name)
+        if body is None or body["metadata"].get("deletionTimestamp") is not None:
+            self._forget(key)  # ownerReferences do the rest; applying now would re-create children
+            return None
+        pods = self._store.pods_of(key)
+        shown = {kind: version_of(child) for kind, child in self._shown(key).items()}
+        before = self._previous_status(key, body)
+        try:
+            subject = read_object(body)
+        except SpecInvalidError as error:
+            generation = int(body["metadata"]["generation"])
+            after = report_invalid(before, generation, str(error), self._timestamp())
+            self._remember(key, await self._write_status(key, body, before, after), shown, pods)
+            return self._models.recheck_seconds
+        seen = self._children.seen(key, subject.uid)
+        frozen = _with_schedule(before.resolved, Observed.of(seen.get("Deployment"), pods))
+
+        makes_a_plan = frozen is None or not same_wishes(frozen, subject.spec, subject.replan)
+        outcome = await self._models.read(
+            key.namespace, subject.spec, fresh_seconds=_FRESH_SECONDS if makes_a_plan else None
+        )
+        circumstances = Circumstances(outcome.answer, self._nodes.inventory, self._defaults, self._profiles)
+        verdict = decide_plan(subject.spec, frozen, circumstances, generation=subject.generation, replan=subject.replan)
+        if subject.paused:
+            verdict = verdict.held_back(frozen)
+        if verdict.adopted is not None and verdict.resolved != frozen:
+            self._log_decision(key, verdict)
+        synced = await self._render_and_apply(key, subject, verdict, seen)
+
+        observed = Observed.of(synced.bodies.get("Deployment"), pods)
+        after = report(before, _told_subject(key, subject), verdict, observed, synced.trouble, self._timestamp())
+        version = await self._write_status(key, body, before, after)
+        shown |= {kind: version_of(child) for kind, child in synced.bodies.items()}
+        self._remember(key, version, shown, pods)
+        return outcome.again_seconds
+
+    def is_news(self, key: Key) -> bool:
+        """Tell whether the watches show anything of an object that its last pass did not take into account.
+
+        Our own writes come back through the watches; without this each would cost another pass.
+        """
+        taken = self._taken.get(key)
+        if taken is None:
+            return True
+        own = self._store.get(MISTRAL_DEPLOYMENTS, key)
+        if own is not None and version_of(own) > taken.version:
+            return True
+        if any(version_of(child) > taken.children.get(kind, 0) for kind, child in self._shown(key).items()):
+            return True
+        return _versions(self._store.pods_of(key)) != taken.pods
+
+    def reset(self) -> None:
+        """Believe nothing of before: another process may have led in between."""
+        self._taken.clear()
+        self._children.reset()
+        self._metrics.reset()
+
+    async def _render_and_apply(
+        self, key: Key, subject: MistralDeployment, verdict: Verdict, seen: dict[str, Body]
+    ) -> Synced:
+        if not verdict.renderable or verdict.resolved is None:
+            return Synced(seen)
+        owner = Owner(subject.name, subject.namespace, subject.uid)
+        try:
+            manifests = render_children(owner, subject.spec, verdict.resolved)
+        except Unrenderable as problem:
+            return Synced(seen, problem.as_condition())
+        synced = await self._children.sync(key, subject.uid, manifests)
+        if synced.trouble is None:
+            await self._children.prune(key, subject.uid, manifests, PRUNABLE)
+        return synced
+
+    def _previous_status(self, key: Key, body: Manifest) -> MistralDeploymentStatus:
+        try:
+            return read_status(body.get("status"))
+        except StatusInvalidError as error:
+            self._log.error("status cannot be understood, so it is written anew", object=str(key), error=str(error))
+            return MistralDeploymentStatus()
+
+    async def _write_status(
+        self, key: Key, body: Manifest, before: MistralDeploymentStatus, after: MistralDeploymentStatus
+    ) -> int:
+        """Write the status if it changed, and tell what moved; return the object's resourceVersion."""
+        self._metrics.report(key, after)
+        if after == before:
+            return version_of(body)
+        metadata = {name: body["metadata"][name] for name in ("name", "namespace", "resourceVersion")}
+        status = after.model_dump(mode="json", by_alias=True, exclude_none=True)
+        written = await self._cluster.apply_status(
+            MISTRAL_DEPLOYMENTS,
+            {"apiVersion": body["apiVersion"], "kind": body["kind"], "metadata": metadata, "status": status},
+        )
+        for note in transitions(before.conditions, after.conditions):
+            event = event_of(note, key, body["metadata"]["uid"], self._identity, self._now())
+            lost = await tell(self._cluster, event)
+            if lost is not None:
+                self._log.warning("an Event was lost", object=str(key), reason=note.reason, error=str(lost))
+        return version_of(written)
+
+    def _log_decision(self, key: Key, verdict: Verdict) -> None:
+        if verdict.adopted is None:
+            return
+        plan, decision = verdict.adopted.plan, verdict.adopted.plan.decision
+        self._log.info(
+            "planned",
+            object=str(key),
+            model=plan.facts.id,
+            commit=plan.facts.commit,
+            window=plan.layout.window_tokens,
+            sliding=plan.layout.sliding,
+            full=plan.layout.full,
+            backends={str(kind): backend for kind, backend in decision.backends.items()},
+            reason=str(decision.reason),
+            xformers=str(decision.xformers),
+            gpus=[str(gpu) for gpu in verdict.adopted.classes],
+        )
+
+    def _shown(self, key: Key) -> dict[str, Body]:
+        found = ((kind, self._store.get(resource, key)) for kind, resource in CHILDREN.items())
+        return {kind: body for kind, body in found if body is not None}
+
+    def _remember(self, key: Key, version: int, children: dict[str, int], pods: Sequence[Body]) -> None:
+        self._taken[key] = _Taken(version, children, _versions(pods))
+
+    def _forget(self, key: Key) -> None:
+        self._taken.pop(key, None)
+        self._children.forget(key)
+        self._metrics.forget(key)
+
+    def _timestamp(self) -> str:
+        return self._now().strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _told_subject(key: Key, subject: MistralDeployment) -> Subject:
+    owner = Owner(key.name, key.namespace, subject.uid)
+    return Subject(
+        generation=subject.generation,
+        replicas=subject.spec.replicas,
+        selector=selector_text(selector_of(key.name)),
+        url=url_of(owner, subject.spec),
+        paused=subject.paused,
+    )
+
+
+def _with_schedule(frozen: Resolved | None, observed: Observed) -> Resolved | None:
+    """Note for good that a pod of the frozen plan got a node: from then on facts do not move it."""
+    if frozen is None or frozen.scheduled or not observed.any_scheduled(plan_digest(frozen)):
+        return frozen
+    return frozen.model_copy(update={"scheduled": True})
+
+
+def _versions(pods: Sequence[Body]) -> frozenset[tuple[str, int]]:
+    return frozenset((str(pod["metadata"]["uid"]), version_of(pod)) for pod in pods)

@@ -1,0 +1,97 @@
+"""Lists everything anew from time to time: finds what the watches missed, and what vanished without a word.
+
+After "410 Gone" kopf lists anew and tells nobody what is gone, and a frozen watch tells nothing at all. The lists are
+paged, and only what is news becomes work.
+"""
+
+import asyncio
+import random
+
+from structlog.typing import FilteringBoundLogger
+
+from mistral_operator.cluster.client import Cluster
+from mistral_operator.cluster.errors import ClusterError
+from mistral_operator.cluster.resources import MISTRAL_DEPLOYMENTS, NODES, Resource
+from mistral_operator.controller.keys import Key
+from mistral_operator.controller.nodes import Nodes
+from mistral_operator.controller.queue import Cause, WorkQueue
+from mistral_operator.controller.store import Body, Store
+from mistral_operator.controller.watches import MANAGED, WATCHED, Watches, owner_key
+
+_FIRST_RETRY_SECONDS = 1.0
+_LONGEST_RETRY_SECONDS = 30.0
+
+
+class Resync:
+    """The first lists, and every later round."""
+
+    def __init__(
+        self,
+        *,
+        cluster: Cluster,
+        store: Store,
+        nodes: Nodes,
+        watches: Watches,
+        queue: WorkQueue,
+        namespaces: tuple[str, ...],
+        period_seconds: float,
+        listed: asyncio.Event,
+        log: FilteringBoundLogger,
+    ) -> None:
+        self._cluster = cluster
+        self._store = store
+        self._nodes = nodes
+        self._watches = watches
+        self._queue = queue
+        self._namespaces: tuple[str | None, ...] = namespaces or (None,)
+        self._period_seconds = period_seconds
+        self._log = log
+        self._listed = listed
+
+    async def run(self) -> None:
+        """List at once, then every period, for ever; an API server that is away is waited for."""
+        retry = _FIRST_RETRY_SECONDS
+        while True:
+            try:
+                await self._round()
+            except ClusterError as error:
+                self._log.warning("could not list everything", error=str(error), again_seconds=retry)
+                await asyncio.sleep(retry)
+                retry = min(retry * 2, _LONGEST_RETRY_SECONDS)
+                continue
+            retry = _FIRST_RETRY_SECONDS
+            self._listed.set()
+            await asyncio.sleep(self._period_seconds * random.uniform(0.9, 1.1))  # noqa: S311 - spreads load, hides nothing
+
+    async def _round(self) -> None:
+        if self._nodes.readable:
+            await self._list_nodes()
+        for resource in WATCHED:
+            await self._list(resource)
+
+    async def _list_nodes(self) -> None:
+        nodes: list[Body] = []
+        async for page in self._cluster.pages(NODES):
+            nodes += page
+        if self._nodes.listed(nodes):
+            self._watches.everything_is_due()
+
+    async def _list(self, resource: Resource) -> None:
+        labels = None if resource is MISTRAL_DEPLOYMENTS else MANAGED
+        known = set(self._store.keys(resource))
+        for namespace in self._namespaces:
+            async for page in self._cluster.pages(resource, namespace, labels=labels):
+                for body in page:
+                    known.discard(Key.of(body))
+                    if self._store.listed(resource, body):
+                        self._want(owner_key(resource, body), Cause.WATCHED)
+        for key in known:
+            ghost = self._store.get(resource, key)
+            # what came by a watch after its page was listed is no ghost: only a look at the object itself tells
+            if ghost is not None and await self._cluster.get(resource, key.namespace, key.name) is None:
+                self._store.vanished(resource, key)
+                self._want(owner_key(resource, ghost), Cause.DUE)
+
+    def _want(self, key: Key | None, cause: Cause) -> None:
+        if key is not None:
+            self._queue.add(key, cause)

@@ -1,0 +1,10 @@
+"""Kubernetes' own binaries, built once from pinned Go modules and kept outside the tree.
+
+There is no image and no download to trust: Go's checksum database vouches for the sources, and the same go.mod files
+build on Linux and macOS, on amd64 and arm64.
+"""
+
+from devcluster.binaries.catalogue import BINARIES, KUBERNETES_VERSION
+from devcluster.binaries.store import BinariesError, ensure
+
+__all__ = ["BINARIES", "KUBERNETES_VERSION", "BinariesError", "ensure"]

@@ -1,0 +1,286 @@
+"""Starts a control plane on free loopback ports, and stops it."""
+
+import json
+import os
+import socket
+import subprocess
+import tempfile
+import time
+import urllib.request
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+import yaml
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from devcluster.binaries import BINARIES, ensure
+from devcluster.binaries.progress import Progress
+from devcluster.controlplane.nodes import NodeKind
+from devcluster.controlplane.process import Leash, Process, StartError
+
+_START_SECONDS: Final = 60.0
+_ADMIN_TOKEN: Final = "admin"  # noqa: S105 - good on this machine's loopback, for as long as the control plane runs
+_NEEDED: Final = ("etcd", "kube-apiserver", "kubectl")
+_CONTROLLERS: Final = ("kube-controller-manager", "kube-scheduler", "kwok")
+
+
+class ControlPlane:
+    """One control plane; a context manager that leaves nothing behind.
+
+    Parameters
+    ----------
+    controllers
+        Without them there are only etcd and kube-apiserver: objects stay what they are made.
+    audited
+        Users whose requests are written to :attr:`audit_log`.
+    """
+
+    def __init__(self, progress: Progress, *, controllers: bool = True, audited: Sequence[str] = ()) -> None:
+        self._controllers = controllers
+        self._audited = tuple(audited)
+        self._paths = ensure(
+            [BINARIES[name] for name in (*_NEEDED, *(_CONTROLLERS if controllers else ()))], progress=progress
+        )
+        self.folder = Path(tempfile.mkdtemp(prefix="mistral-operator-"))
+        self._etcd_port, self._peer_port, self._port = _free_ports(3)
+        self._running: dict[str, Process] = {}
+        self._leash: Leash | None = None
+        self.server = f"https://127.0.0.1:{self._port}"
+        self.ca_file = self.folder / "certificates" / "apiserver.crt"
+        self.admin_kubeconfig = self.folder / "admin.kubeconfig"
+        self.audit_log = self.folder / "audit.log"
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @property
+    def pids(self) -> dict[str, int]:
+        """Numbers of the running processes, by component."""
+        return {name: process.pid for name, process in self._running.items()}
+
+    @property
+    def kubectl_path(self) -> Path:
+        """Where kubectl is."""
+        return self._paths["kubectl"]
+
+    def start(self) -> None:
+        """Start everything and wait until it works.
+
+        Raises
+        ------
+        StartError
+            Naming the component, with the end of its log.
+        """
+        self._leash = Leash(self.folder)
+        self._write_files()
+        self._start("etcd", self._etcd_flags())
+        self.start_apiserver()
+        if self._controllers:
+            kubeconfig = f"--kubeconfig={self.admin_kubeconfig}"
+            fast = ("--kube-api-qps=300", "--kube-api-burst=600")
+            alone = "--leader-elect=false"
+            key, root = self.folder / "service-account.key", self.ca_file
+            self._start(
+                "kube-controller-manager",
+                (
+                    kubeconfig,
+                    alone,
+                    *fast,
+                    "--secure-port=0",
+                    f"--service-account-private-key-file={key}",
+                    f"--root-ca-file={root}",
+                    "--horizontal-pod-autoscaler-sync-period=1s",
+                ),
+            )
+            self._start("kube-scheduler", (kubeconfig, alone, *fast, "--secure-port=0"))
+            stages = Path(__file__).parent / "stages.yaml"
+            self._start(
+                "kwok",
+                (kubeconfig, "--manage-all-nodes=true", f"--config={stages}", "--node-lease-duration-seconds=40"),
+            )
+            self._wait("kube-controller-manager", self._has_default_service_account)
+
+    def stop(self) -> None:
+        """Stop everything and remove its files."""
+        for name in reversed([*self._running]):
+            self._running.pop(name).end()
+        if self._leash is not None:
+            self._leash.close()
+            self._leash = None
+
+    def start_apiserver(self) -> None:
+        """Start kube-apiserver and wait until it is ready."""
+        self._start("kube-apiserver", self._apiserver_flags())
+        self._wait("kube-apiserver", self._is_ready)
+
+    def stop_apiserver(self) -> None:
+        """Stop kube-apiserver; its port and its data stay."""
+        self._running.pop("kube-apiserver").end()
+
+    def compact(self) -> None:
+        """Make the API server forget its history: a watch from before answers 410 Gone."""
+        self.stop_apiserver()  # its watch cache remembers what etcd has forgotten
+        revision = self._etcd("/v3/kv/range", {"key": "AA=="})["header"]["revision"]
+        self._etcd("/v3/kv/compaction", {"revision": revision, "physical": True})
+        self.start_apiserver()
+
+    def kubectl(
+        self,
+        *arguments: str,
+        stdin: str | None = None,
+        check: bool = True,
+        timeout_seconds: float = 60,
+        kubeconfig: Path | None = None,
+    ) -> str:
+        """Run kubectl, as the administrator unless another kubeconfig is named, and return what it prints.
+
+        Raises
+        ------
+        subprocess.CalledProcessError
+            When it fails and ``check`` is set; without, its errors are returned too.
+        """
+        command = (str(self.kubectl_path), f"--kubeconfig={kubeconfig or self.admin_kubeconfig}", *arguments)
+        done = subprocess.run(  # noqa: S603
+            command,
+            input=stdin,
+            text=True,
+            check=False,
+            timeout=timeout_seconds,
+            capture_output=True,
+            env={**os.environ, "HOME": str(self.folder)},  # kubectl's discovery cache goes with the rest
+        )
+        if check and done.returncode != 0:
+            error = subprocess.CalledProcessError(done.returncode, command, done.stdout, done.stderr)
+            error.add_note(done.stderr.strip())
+            raise error
+        return done.stdout if check else done.stdout + done.stderr
+
+    def get(self, *arguments: str) -> Any:
+        """Return what ``kubectl get`` finds, as JSON; None where the object is not there."""
+        said = self.kubectl("get", *arguments, "-o", "json", "--ignore-not-found")
+        return json.loads(said) if said.strip() else None
+
+    def apply(self, *manifests: Mapping[str, Any], manager: str = "kubectl") -> str:
+        """Apply manifests server-side."""
+        text = yaml.safe_dump_all(manifests)
+        return self.kubectl("apply", "--server-side", f"--field-manager={manager}", "-f", "-", stdin=text)
+
+    def add_node(self, name: str, kind: NodeKind) -> None:
+        """Add a node."""
+        self.kubectl("create", "-f", "-", stdin=yaml.safe_dump(kind.manifest(name)))
+
+    def remove_node(self, name: str) -> None:
+        """Remove a node; its pods are gone with it, some time later."""
+        self.kubectl("delete", "node", name, "--wait=false")
+
+    def kubeconfig_for_service_account(self, namespace: str, name: str, *, seconds: int = 7200) -> Path:
+        """Write a kubeconfig with a token of a ServiceAccount, and with nothing else."""
+        token = self.kubectl("create", "token", name, f"--namespace={namespace}", f"--duration={seconds}s").strip()
+        return self._write_kubeconfig(self.folder / f"{namespace}-{name}.kubeconfig", token)
+
+    def _start(self, name: str, flags: Sequence[str]) -> None:
+        if self._leash is None:
+            raise StartError(f"{name} cannot start: the control plane is stopped")
+        self._running[name] = Process(name, (str(self._paths[name]), *flags), self.folder, self._leash)
+
+    def _wait(self, name: str, works: Any) -> None:
+        end = time.monotonic() + _START_SECONDS
+        while not works():
+            for process in self._running.values():
+                process.check()
+            if time.monotonic() > end:
+                log = self._running[name].end_of_log()
+                raise StartError(f"{name} does not work after {_START_SECONDS:g} s:\n{log}")
+            time.sleep(0.1)
+
+    def _is_ready(self) -> bool:
+        said = self.kubectl("get", "--raw", "/readyz", "--request-timeout=2s", check=False)
+        return said.strip() == "ok"
+
+    def _has_default_service_account(self) -> bool:
+        return "default" in self.kubectl("get", "serviceaccount", "default", "-o", "name", check=False).split("/")[-1]
+
+    def _etcd(self, path: str, body: Mapping[str, Any]) -> Any:
+        url = f"http://127.0.0.1:{self._etcd_port}{path}"
+        with urllib.request.urlopen(url, json.dumps(body).encode(), timeout=10) as answer:
+            return json.load(answer)
+
+    def _etcd_flags(self) -> tuple[str, ...]:
+        client, peer = f"http://127.0.0.1:{self._etcd_port}", f"http://127.0.0.1:{self._peer_port}"
+        return (
+            f"--data-dir={self.folder / 'etcd'}", f"--listen-client-urls={client}", f"--advertise-client-urls={client}",
+            f"--listen-peer-urls={peer}", f"--initial-advertise-peer-urls={peer}", f"--initial-cluster=default={peer}",
+            "--unsafe-no-fsync", "--log-level=warn",
+        )  # fmt: skip
+
+    def _apiserver_flags(self) -> tuple[str, ...]:
+        key = self.folder / "service-account.key"
+        return (
+            f"--etcd-servers=http://127.0.0.1:{self._etcd_port}",
+            "--bind-address=127.0.0.1",
+            f"--secure-port={self._port}",
+            "--endpoint-reconciler-type=none",  # loopback is no address for an endpoint
+            f"--cert-dir={self.folder / 'certificates'}",
+            "--service-cluster-ip-range=10.96.0.0/16",
+            f"--service-account-key-file={key}",
+            f"--service-account-signing-key-file={key}",
+            "--service-account-issuer=https://kubernetes.default.svc",
+            f"--token-auth-file={self.folder / 'tokens.csv'}",
+            "--authorization-mode=RBAC",
+            "--allow-privileged",
+            f"--audit-policy-file={self.folder / 'audit.yaml'}",
+            f"--audit-log-path={self.audit_log}",
+            "--audit-log-maxsize=0",
+        )
+
+    def _write_files(self) -> None:
+        (self.folder / "service-account.key").write_bytes(_new_key())
+        (self.folder / "tokens.csv").write_text(f"{_ADMIN_TOKEN},admin,admin,system:masters\n")
+        rules: list[dict[str, Any]] = [{"level": "None"}]
+        if self._audited:
+            rules.insert(0, {"level": "Metadata", "users": list(self._audited)})
+        policy = {"apiVersion": "audit.k8s.io/v1", "kind": "Policy", "omitStages": ["RequestReceived"], "rules": rules}
+        (self.folder / "audit.yaml").write_text(yaml.safe_dump(policy))
+        self._write_kubeconfig(self.admin_kubeconfig, _ADMIN_TOKEN)
+
+    def _write_kubeconfig(self, path: Path, token: str) -> Path:
+        cluster = {"server": self.server, "certificate-authority": str(self.ca_file)}
+        config = {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{"name": "local", "cluster": cluster}],
+            "users": [{"name": "user", "user": {"token": token}}],
+            "contexts": [{"name": "local", "context": {"cluster": "local", "user": "user"}}],
+            "current-context": "local",
+        }
+        path.write_text(yaml.safe_dump(config))
+        path.chmod(0o600)
+        return path
+
+
+def _new_key() -> bytes:
+    """Return a key to sign ServiceAccount tokens with."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    return key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())
+
+
+def _free_ports(count: int) -> list[int]:
+    """Return ports that nobody listens on now."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [int(one.getsockname()[1]) for one in sockets]
+    for one in sockets:
+        one.close()
+    return ports

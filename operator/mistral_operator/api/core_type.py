@@ -20,3 +20,13 @@ class CoreType:
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         return {CORE_TYPE_KEY: self.name}
+
+
+def core_types_in(schema: Any) -> frozenset[str]:
+    """Return the names of all of Kubernetes' types that a generated schema has placeholders for."""
+    if isinstance(schema, list):
+        return frozenset().union(*(core_types_in(item) for item in schema))
+    if not isinstance(schema, dict):
+        return frozenset()
+    own = frozenset({schema[CORE_TYPE_KEY]} if isinstance(schema.get(CORE_TYPE_KEY), str) else ())
+    return own.union(*(core_types_in(value) for value in schema.values()))

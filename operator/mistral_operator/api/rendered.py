@@ -53,3 +53,19 @@ RENDERED_ENV: Final[Mapping[str, str]] = {
     "HUGGING_FACE_HUB_TOKEN": "spec.hfTokenSecretRef",
 }
 """Environment variables that are always the operator's, and where to say them instead."""
+
+RENDERED_VOLUMES: Final[Mapping[str, str]] = {
+    "models": "/models",
+    "cache": "/cache",
+    "tmp": "/tmp",  # noqa: S108 - a folder in the pod
+    "shm": "/dev/shm",  # noqa: S108
+}
+"""Volumes that every pod has, and where they are mounted."""
+
+RENDERED_LABELS: Final = (
+    "app.kubernetes.io/name",
+    "app.kubernetes.io/instance",
+    "app.kubernetes.io/component",
+    "app.kubernetes.io/managed-by",
+)
+"""Labels of every child: the Deployment's selector and the operator's watches rest on them."""

@@ -112,6 +112,8 @@ class AttentionStatus(ApiModel):
     """Tokens; absent when no layer has a window."""
     layers: Layers
     """How many layers are of which kind."""
+    backend: str
+    """The backends in one word, that of the sliding layers first."""
     backends: dict[str, str]
     """Attention backend by kind of layer; Auto is the engine's own choice."""
     reason: str
@@ -163,6 +165,8 @@ class MistralDeploymentStatus(ApiModel):
     """Label selector of the pods; read by the scale subresource."""
     url: str | None = None
     """Base URL of the OpenAI API inside the cluster."""
+    gpu: str | None = None
+    """Products of the GPUs that pods may run on, in one word."""
     model: ModelStatus | None = None
     """The model that was read."""
     attention: AttentionStatus | None = None

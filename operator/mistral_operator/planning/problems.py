@@ -19,6 +19,7 @@ class PlanReason(StrEnum):
     GEOMETRY_INVALID = "GeometryInvalid"
     DTYPE_UNKNOWN = "DTypeUnknown"
     PARALLELISM_INVALID = "ParallelismInvalid"
+    PIPELINE_UNSUPPORTED = "PipelineUnsupported"
     MAX_MODEL_LEN_INVALID = "MaxModelLenInvalid"
     ARGUMENT_CONFLICT = "ArgumentConflict"
     GPU_TOO_OLD = "GPUTooOld"

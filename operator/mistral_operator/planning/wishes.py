@@ -5,14 +5,14 @@ import json
 from dataclasses import dataclass
 from typing import Final
 
-from mistral_operator.api.rendered import RENDERED_FLAGS
+from mistral_operator.api.rendered import RENDERED_FLAGS, RENDERED_VOLUMES
 from mistral_operator.api.spec import Backend, ImageSpec, MistralDeploymentSpec, ModelSource, RuntimeSpec
 from mistral_operator.planning.facts import GpuClass
 from mistral_operator.planning.problems import PlanReason, Problem, Unplannable
 from mistral_operator.planning.request import PlanRequest
 from mistral_vllm.runtimes import Runtime, UnknownRuntime, get_runtime
 
-MODELS_FOLDER: Final = "/models"
+MODELS_FOLDER: Final = RENDERED_VOLUMES["models"]
 """Where the pod mounts the volume that holds weights."""
 MEMORY_TOLERANCE: Final = 0.95
 """Share of spec.gpu.minMemory that will do: an 80 GB card reports 81,559 MiB."""
@@ -34,8 +34,15 @@ def request_of(spec: MistralDeploymentSpec, gpu: GpuClass, defaults: Defaults) -
     Raises
     ------
     Unplannable
-        When the image's runtime does not exist.
+        When the image's runtime does not exist, or a pipeline is asked for.
     """
+    if spec.parallelism.pipeline > 1:
+        raise Unplannable(
+            Problem.PLACEMENT,
+            PlanReason.PIPELINE_UNSUPPORTED,
+            f"spec.parallelism.pipeline is {spec.parallelism.pipeline}, and a pipeline is not planned for yet",
+            "Leave it at 1 and use spec.parallelism.tensor",
+        )
     engine = spec.engine
     wanted = engine.attention_backend
     return PlanRequest(
@@ -75,12 +82,13 @@ def image_of(spec: MistralDeploymentSpec, defaults: Defaults) -> str:
 def inputs_digest(spec: MistralDeploymentSpec) -> str:
     """Return a digest of those parts of a spec that a plan depends on.
 
-    A change of anything else, replicas above all, keeps the plan: scaling must not move a branch's commit.
+    A change of anything else, replicas above all, keeps the plan: scaling must not move a branch's commit. What is at
+    its default does not count, so that a field which a newer operator adds is no new wish.
     """
     inputs = spec.model_dump(
         mode="json",
         by_alias=True,
-        exclude_none=True,
+        exclude_defaults=True,
         include={"model", "gpu", "parallelism", "engine", "image", "env", "extra_args"},
         exclude={"model": {"served_name"}, "image": {"pull_policy"}},
     )

@@ -2,14 +2,13 @@
 
 from typing import Any, Final
 
+from mistral_operator.api.rendered import RENDERED_VOLUMES
 from mistral_operator.api.spec import MistralDeploymentSpec, ModelSource
-from mistral_operator.planning.wishes import MODELS_FOLDER
 from mistral_operator.rendering.owner import Owner
 from mistral_operator.rendering.problems import RenderingReason, Unrenderable
 
-CACHE_FOLDER: Final = "/cache"
+CACHE_FOLDER: Final = RENDERED_VOLUMES["cache"]
 _MODELS: Final = "models"
-_MOUNTS: Final = {_MODELS: MODELS_FOLDER, "cache": CACHE_FOLDER, "tmp": "/tmp", "shm": "/dev/shm"}  # noqa: S108
 _SHM_PER_GPU_GIB: Final = 2  # NCCL and vLLM's message queues between the workers; counts in the memory limit
 
 
@@ -29,7 +28,7 @@ def render_volumes(owner: Owner, spec: MistralDeploymentSpec) -> list[dict[str, 
         {"name": "shm", "emptyDir": shm},
     ]
     for volume in spec.volumes or ():
-        if volume.get("name") in _MOUNTS:
+        if volume.get("name") in RENDERED_VOLUMES:
             raise _conflict(f"spec.volumes names a volume {volume['name']!r}", "Give that volume another name")
     return [*ours, *(spec.volumes or ())]
 
@@ -45,11 +44,11 @@ def render_mounts(spec: MistralDeploymentSpec) -> list[dict[str, Any]]:
     read_only = spec.model.source is ModelSource.PVC
     ours: list[dict[str, Any]] = [
         {"name": name, "mountPath": path, **({"readOnly": True} if name == _MODELS and read_only else {})}
-        for name, path in _MOUNTS.items()
+        for name, path in RENDERED_VOLUMES.items()
     ]
     for mount in spec.volume_mounts or ():
         path = str(mount.get("mountPath", "")).rstrip("/")
-        if path in _MOUNTS.values():
+        if path in RENDERED_VOLUMES.values():
             raise _conflict(f"spec.volumeMounts mounts {mount.get('name')!r} at {path}", "Mount it somewhere else")
     return [*ours, *(spec.volume_mounts or ())]
 

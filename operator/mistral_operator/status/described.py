@@ -7,6 +7,7 @@ from mistral_operator.api.status import (
     ModelStatus,
     PlanWarning,
     RejectedBackend,
+    Resolved,
 )
 from mistral_operator.planning.memory import MemoryPlan
 from mistral_operator.planning.plan import Plan
@@ -30,6 +31,7 @@ def describe_attention(plan: Plan) -> AttentionStatus:
     return AttentionStatus(
         sliding_window=layout.window_tokens,
         layers=Layers(sliding=layout.sliding, full=layout.full),
+        backend=",".join(dict.fromkeys(decision.backends.values())),
         backends={str(kind): backend for kind, backend in decision.backends.items()},
         reason=str(decision.reason),
         message=decision.message,
@@ -50,6 +52,11 @@ def describe_memory(memory: MemoryPlan) -> MemoryStatus:
         per_gpu=gib(memory.total_bytes),
         fits=memory.fits,
     )
+
+
+def describe_gpu(resolved: Resolved) -> str | None:
+    """Return ``status.gpu``."""
+    return ",".join(gpu.product for gpu in resolved.gpu_classes if gpu.product) or None
 
 
 def describe_warnings(plan: Plan) -> list[PlanWarning]:

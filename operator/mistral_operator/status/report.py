@@ -9,6 +9,7 @@ from mistral_operator.planning.verdict import Verdict
 from mistral_operator.status.conditions import Facts, conditions_of, phase_of, readiness, value_of
 from mistral_operator.status.described import (
     describe_attention,
+    describe_gpu,
     describe_memory,
     describe_model,
     describe_warnings,
@@ -90,6 +91,7 @@ def _described(previous: MistralDeploymentStatus, verdict: Verdict) -> MistralDe
         plan = verdict.adopted.plan
         return MistralDeploymentStatus(
             resolved=verdict.resolved,
+            gpu=None if verdict.resolved is None else describe_gpu(verdict.resolved),
             model=describe_model(plan),
             attention=describe_attention(plan),
             memory=None if plan.memory is None else describe_memory(plan.memory),

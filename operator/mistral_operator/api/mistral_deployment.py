@@ -86,6 +86,18 @@ def read_status(status: Any) -> MistralDeploymentStatus:
     return read.model_copy(update={"conditions": ours})
 
 
+def write_status(status: MistralDeploymentStatus) -> dict[str, Any]:
+    """Return a status as the API server keeps it; what is not known and lists of nothing are left out."""
+
+    def present(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {name: present(of) for name, of in value.items() if of is not None and of != []}
+        return [present(item) for item in value] if isinstance(value, list) else value
+
+    written: dict[str, Any] = present(status.model_dump(mode="json", by_alias=True))
+    return written
+
+
 def _told(root: str, error: ValidationError) -> str:
     found = error.errors(include_url=False)
     return "; ".join(f"{'.'.join(str(part) for part in (root, *one['loc']))}: {one['msg']}" for one in found)

@@ -25,12 +25,13 @@ def set_up_logs(level: str, *, json: bool) -> FilteringBoundLogger:
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(formatter)
-    logging.basicConfig(level=level, handlers=[handler], force=True)
-    for noisy in ("kopf", "aiohttp", "asyncio", "httpx", "httpcore", "huggingface_hub"):
-        logging.getLogger(noisy).setLevel(max(logging.WARNING, logging.getLevelNamesMapping()[level]))
+    wanted = logging.getLevelNamesMapping()[level]
+    # libraries tell each request; theirs is of interest from warnings on, unless somebody debugs
+    logging.basicConfig(level=wanted if wanted == logging.DEBUG else max(wanted, logging.WARNING), handlers=[handler])
+    logging.getLogger("mistral_operator").setLevel(wanted)
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level]),
+        wrapper_class=structlog.make_filtering_bound_logger(wanted),
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=True,
     )

@@ -15,6 +15,7 @@ from mistral_operator.api.mistral_deployment import (
     StatusInvalidError,
     read_object,
     read_status,
+    write_status,
 )
 from mistral_operator.api.status import MistralDeploymentStatus, Resolved
 from mistral_operator.cluster.client import Cluster, Manifest
@@ -186,10 +187,14 @@ class Reconciler:
         if after == before:
             return version_of(body)
         metadata = {name: body["metadata"][name] for name in ("name", "namespace", "resourceVersion")}
-        status = after.model_dump(mode="json", by_alias=True, exclude_none=True)
         written = await self._cluster.apply_status(
             MISTRAL_DEPLOYMENTS,
-            {"apiVersion": body["apiVersion"], "kind": body["kind"], "metadata": metadata, "status": status},
+            {
+                "apiVersion": body["apiVersion"],
+                "kind": body["kind"],
+                "metadata": metadata,
+                "status": write_status(after),
+            },
         )
         for note in transitions(before.conditions, after.conditions):
             event = event_of(note, key, body["metadata"]["uid"], self._identity, self._now())

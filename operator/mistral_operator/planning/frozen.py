@@ -37,8 +37,13 @@ def freeze(
 
 
 def plan_digest(resolved: Resolved) -> str:
-    """Return a digest of what pods are rendered from: pods with the same digest run the same plan."""
-    rendered = resolved.model_dump(mode="json", by_alias=True, exclude={"generation", "inputs", "replan", "scheduled"})
+    """Return a digest of what pods are rendered from: pods with the same digest run the same plan.
+
+    What is at its default does not count: a field that a newer operator adds must not roll anything.
+    """
+    rendered = resolved.model_dump(
+        mode="json", by_alias=True, exclude_defaults=True, exclude={"generation", "inputs", "replan", "scheduled"}
+    )
     return hashlib.sha256(json.dumps(rendered, sort_keys=True).encode()).hexdigest()[:16]
 
 

@@ -12,6 +12,7 @@ from mistral_operator.api.spec import GpuSpec, MistralDeploymentSpec
 from mistral_operator.planning.facts import GpuClass, ModelFacts
 from mistral_operator.planning.fit import why_it_does_not_fit
 from mistral_operator.planning.inventory import Inventory
+from mistral_operator.planning.memory import MemoryPlan
 from mistral_operator.planning.plan import Plan, make_plan
 from mistral_operator.planning.problems import Problem, Unplannable
 from mistral_operator.planning.quantity import parse_bytes
@@ -38,6 +39,7 @@ class Placement:
     left_out: tuple[LeftOut, ...]
     reason: Reason
     message: str
+    memory: MemoryPlan | None  # on the smallest of the classes
 
     @property
     def known(self) -> bool:
@@ -63,7 +65,7 @@ def place(
     if request.runtime.platform is not Platform.CUDA:
         cpu = replace(request, gpu=GpuClass(0, None))
         message = f"{request.runtime} runs on the CPU"
-        return Placement(make_plan(facts, cpu, profiles), (), (), Reason.NO_GPU_NEEDED, message)
+        return _unplaced(make_plan(facts, cpu, profiles), Reason.NO_GPU_NEEDED, message)
     there = inventory.of_resource(spec.gpu.resource_name)
     if not there:
         return _on_the_spec_alone(facts, spec, request, inventory, profiles)
@@ -97,12 +99,16 @@ def _on_the_spec_alone(
             f"the operator may not read nodes, so the plan rests on {described} alone; "
             "grant it get, list and watch on nodes"
         )
-        return Placement(plan, (), (), Reason.NODES_NOT_READABLE, message)
+        return _unplaced(plan, Reason.NODES_NOT_READABLE, message)
     message = (
         f"no node offers {spec.gpu.resource_name} with GPU Feature Discovery's labels, "
         f"so the plan rests on {described} alone; pods wait for such a node"
     )
-    return Placement(plan, (), (), Reason.NO_GPU_NODES, message)
+    return _unplaced(plan, Reason.NO_GPU_NODES, message)
+
+
+def _unplaced(plan: Plan, reason: Reason, message: str) -> Placement:
+    return Placement(plan, (), (), reason, message, plan.memory)
 
 
 def _filter(spec: MistralDeploymentSpec, there: Sequence[GpuClass]) -> tuple[list[GpuClass], list[LeftOut]]:
@@ -151,6 +157,7 @@ def _lead(
 ) -> Placement:
     leader: Plan | None = None
     classes: list[GpuClass] = []
+    memory: list[MemoryPlan] = []
     first_error: Unplannable | None = None
     for gpu in admitted:
         wanted = request if leader is None else _like(request, leader)
@@ -164,6 +171,7 @@ def _lead(
         if leader is None or (plan.args, plan.env) == (leader.args, leader.env):
             leader = leader or plan
             classes.append(gpu)
+            memory += [plan.memory] if plan.memory is not None else []
         else:
             left_out.append(LeftOut(gpu, f"would run {_backends(plan)} instead of {_backends(leader)}"))
     if leader is None:
@@ -171,7 +179,8 @@ def _lead(
     message = f"planned for {' and '.join(str(gpu) for gpu in classes)}"
     if left_out:
         message += f"; left out: {'; '.join(f'{left.gpu}: {left.message}' for left in left_out)}"
-    return Placement(leader, tuple(classes), tuple(left_out), Reason.GPU_FOUND, message)
+    smallest = min(memory, key=lambda found: found.total_bytes, default=None)
+    return Placement(leader, tuple(classes), tuple(left_out), Reason.GPU_FOUND, message, smallest)
 
 
 def _like(request: PlanRequest, leader: Plan) -> PlanRequest:

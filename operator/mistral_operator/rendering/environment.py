@@ -29,7 +29,8 @@ def render_environment(spec: MistralDeploymentSpec, resolved: Resolved) -> list[
     base = _BASE | (
         {"HF_HOME": f"{CACHE_FOLDER}/huggingface"} if on_volume else {"HF_HOME": f"{MODELS_FOLDER}/huggingface"}
     )
-    for name, value in (base | resolved.env).items():
+    # sorted: the API server hands a map back in another order, and another order of env is another pod
+    for name, value in (*base.items(), *sorted(resolved.env.items())):
         merged[name] = {"name": name, "value": value}
     if spec.hf_token_secret_ref is not None:
         merged["HF_TOKEN"] = _from_secret("HF_TOKEN", spec.hf_token_secret_ref)

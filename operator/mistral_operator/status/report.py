@@ -94,7 +94,7 @@ def _described(previous: MistralDeploymentStatus, verdict: Verdict) -> MistralDe
             gpu=None if verdict.resolved is None else describe_gpu(verdict.resolved),
             model=describe_model(plan),
             attention=describe_attention(plan),
-            memory=None if plan.memory is None else describe_memory(plan.memory),
+            memory=None if verdict.adopted.memory is None else describe_memory(verdict.adopted.memory),
             warnings=describe_warnings(plan),
         )
     if verdict.resolved is None:

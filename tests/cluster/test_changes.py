@@ -11,10 +11,6 @@ IMAGE: Final = {
     "tag": "v0.26.0",
     "runtime": {"name": "vllm", "version": "0.26.0"},
 }
-    "repository": "registry.example/vllm",
-    "tag": "v0.26.0",
-    "runtime": {"name": "vllm", "version": "0.26.0"},
-}
 
 
 def pod_spec(live: Live) -> Body:

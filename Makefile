@@ -33,7 +33,11 @@ setup: .venv/.synced ## Install everything into .venv, from the lock file
 demo: setup ## Plan three models against a local hub: a window everywhere, in part, and nowhere
 	@$(RUN) python -m devcluster.demo
 
-test: setup ## Run every test a machine without a GPU can run
+.PHONY: binaries
+binaries: setup
+	@$(RUN) python -m devcluster.binaries
+
+test: binaries ## Run every test a machine without a GPU can run
 	$(RUN) pytest -q
 
 lint: setup ## Check style, types and the arrows between packages

@@ -69,3 +69,7 @@ BINARIES: Final = {
         Binary("helm", _HELM, "helm.sh/helm/v4/cmd/helm", 1.0),
     )
 }
+
+API_SERVER: Final = ("etcd", "kube-apiserver", "kubectl")
+CONTROLLERS: Final = ("kube-controller-manager", "kube-scheduler", "kwok")
+CONTROL_PLANE: Final = (*API_SERVER, *CONTROLLERS)

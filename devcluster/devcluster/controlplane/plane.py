@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 import tempfile
 import time
@@ -16,15 +15,14 @@ import yaml
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from devcluster.binaries import BINARIES, ensure
+from devcluster.binaries import API_SERVER, BINARIES, CONTROL_PLANE, ensure
 from devcluster.binaries.progress import Progress
 from devcluster.controlplane.nodes import NodeKind
+from devcluster.controlplane.ports import free_ports
 from devcluster.controlplane.process import Leash, Process, StartError
 
 _START_SECONDS: Final = 60.0
 _ADMIN_TOKEN: Final = "admin"  # noqa: S105 - good on this machine's loopback, for as long as the control plane runs
-_NEEDED: Final = ("etcd", "kube-apiserver", "kubectl")
-_CONTROLLERS: Final = ("kube-controller-manager", "kube-scheduler", "kwok")
 
 
 class ControlPlane:
@@ -42,10 +40,10 @@ class ControlPlane:
         self._controllers = controllers
         self._audited = tuple(audited)
         self._paths = ensure(
-            [BINARIES[name] for name in (*_NEEDED, *(_CONTROLLERS if controllers else ()))], progress=progress
+            [BINARIES[name] for name in (CONTROL_PLANE if controllers else API_SERVER)], progress=progress
         )
         self.folder = Path(tempfile.mkdtemp(prefix="mistral-operator-"))
-        self._etcd_port, self._peer_port, self._port = _free_ports(3)
+        self._etcd_port, self._peer_port, self._port = free_ports(3)
         self._running: dict[str, Process] = {}
         self._leash: Leash | None = None
         self.server = f"https://127.0.0.1:{self._port}"
@@ -191,10 +189,20 @@ class ControlPlane:
         token = self.kubectl("create", "token", name, f"--namespace={namespace}", f"--duration={seconds}s").strip()
         return self._write_kubeconfig(self.folder / f"{namespace}-{name}.kubeconfig", token)
 
-    def _start(self, name: str, flags: Sequence[str]) -> None:
+    def run(self, name: str, command: Sequence[str], environment: Mapping[str, str] | None = None) -> Process:
+        """Start a process that ends with this control plane; its log is ``<folder>/<name>.log``.
+
+        Raises
+        ------
+        StartError
+            When the control plane is stopped.
+        """
         if self._leash is None:
             raise StartError(f"{name} cannot start: the control plane is stopped")
-        self._running[name] = Process(name, (str(self._paths[name]), *flags), self.folder, self._leash)
+        return Process(name, command, self.folder, self._leash, environment)
+
+    def _start(self, name: str, flags: Sequence[str]) -> None:
+        self._running[name] = self.run(name, (str(self._paths[name]), *flags))
 
     def _wait(self, name: str, works: Any) -> None:
         end = time.monotonic() + _START_SECONDS
@@ -275,12 +283,3 @@ def _new_key() -> bytes:
     """Return a key to sign ServiceAccount tokens with."""
     key = ec.generate_private_key(ec.SECP256R1())
     return key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())
-
-
-def _free_ports(count: int) -> list[int]:
-    """Return ports that nobody listens on now."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [int(one.getsockname()[1]) for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports

@@ -1,8 +1,9 @@
 """Processes of the control plane: started with a log, never left behind."""
 
+import contextlib
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -50,7 +51,14 @@ class Leash:
 class Process:
     """One component."""
 
-    def __init__(self, name: str, command: Sequence[str], folder: Path, leash: Leash) -> None:
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str],
+        folder: Path,
+        leash: Leash,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         self.name = name
         self._log = folder / f"{name}.log"
         self._leash = leash
@@ -61,6 +69,7 @@ class Process:
                 stdout=log,
                 stderr=log,
                 cwd=folder,
+                env=environment,
                 start_new_session=True,  # a Ctrl-C on the terminal is answered by the control plane
             )
         leash.hold(self._process.pid)
@@ -69,6 +78,11 @@ class Process:
     def pid(self) -> int:
         """Number of the process."""
         return self._process.pid
+
+    @property
+    def exit_code(self) -> int | None:
+        """What it ended with; None while it runs, negative for a signal."""
+        return self._process.poll()
 
     def check(self) -> None:
         """Raise when it has ended.
@@ -85,8 +99,12 @@ class Process:
         """Return the last lines of its log."""
         return "\n".join(self._log.read_text(errors="replace").splitlines()[-lines:])
 
-    def end(self) -> None:
-        """End it at once: nothing it holds is worth a graceful end, and kube-apiserver's takes a minute."""
+    def end(self, grace_seconds: float = 0) -> None:
+        """End it, at once unless it is given time: kube-apiserver's graceful end takes a minute."""
+        if grace_seconds:
+            self._process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(grace_seconds)
         self._process.kill()
         self._process.wait()
         self._leash.release(self._process.pid)

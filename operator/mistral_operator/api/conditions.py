@@ -98,6 +98,8 @@ class Reason(StrEnum):
     PLAN_IS_CURRENT = "PlanIsCurrent"
     PLAN_OUTDATED = "PlanOutdated"
     PLAN_PENDING = "PlanPending"  # the spec asks for another plan, and none could be made yet
+    # warnings
+    DEPLOYMENT_SCALED_BY_OTHERS = "DeploymentScaledByOthers"
 
 
 class Phase(StrEnum):

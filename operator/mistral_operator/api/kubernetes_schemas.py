@@ -39,11 +39,17 @@ _KEPT: Final = (
 
 
 class KubernetesSchemas:
-    """Schemas by the name of the type."""
+    """Schemas by the name of the type.
+
+    Attributes
+    ----------
+    definitions : dict
+        As the API server publishes them, references and all.
+    """
 
     def __init__(self) -> None:
         text = resources.files("mistral_operator.api").joinpath(_FILE).read_text(encoding="utf-8")
-        self._definitions: dict[str, Any] = json.loads(text)
+        self.definitions: dict[str, Any] = json.loads(text)
 
     def structural(self, name: str) -> Schema:
         """Return one type's schema, references followed.
@@ -53,7 +59,7 @@ class KubernetesSchemas:
         KeyError
             When the file has no such type.
         """
-        return _WRITTEN_BY_HAND.get(name) or self._structural(self._definitions[name])
+        return _WRITTEN_BY_HAND.get(name) or self._structural(self.definitions[name])
 
     def _structural(self, found: dict[str, Any]) -> Schema:
         flat = self._flattened(found)
@@ -84,7 +90,7 @@ class KubernetesSchemas:
         name = reference.rpartition("/")[2]
         if name in _WRITTEN_BY_HAND:
             return {"": name, **flat}
-        return {**self._flattened(self._definitions[name]), **flat}
+        return {**self._flattened(self.definitions[name]), **flat}
 
     def _default_map_keys(self, items: Schema, found: dict[str, Any], map_keys: frozenset[str]) -> None:
         """Keep Kubernetes' defaults on the keys of a list-map alone: there they are demanded, elsewhere refused."""

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from mistral_operator.api import names
 from mistral_operator.cluster.resources import (
+    AUTOSCALERS,
     DEPLOYMENTS,
     EVENTS,
     LEASES,
@@ -41,6 +42,7 @@ def operator_rules() -> list[Rule]:
         *(_rule(child, "get", "list", "watch", "create", "patch") for child in (DEPLOYMENTS, SERVICES)),
         _rule(PVCS, "get", "list", "watch", "create", "patch", "delete"),
         _rule(PODS, "get", "list", "watch"),
+        _rule(AUTOSCALERS, "list"),
         _rule(SECRETS, "get"),
         _rule(EVENTS, "create"),
     ]

@@ -20,6 +20,7 @@ from mistral_operator.api.mistral_deployment import (
 from mistral_operator.api.status import MistralDeploymentStatus, Resolved
 from mistral_operator.cluster.client import Cluster, Manifest
 from mistral_operator.cluster.resources import CHILDREN, MISTRAL_DEPLOYMENTS
+from mistral_operator.controller.autoscalers import scaled_by_others
 from mistral_operator.controller.children import Children, Synced
 from mistral_operator.controller.keys import Key
 from mistral_operator.controller.metrics import Metrics
@@ -39,6 +40,7 @@ from mistral_operator.status.report import Subject, report, report_invalid
 from mistral_operator.status.transitions import transitions
 from mistral_vllm.profiles import Profile
 
+_AUTOSCALER_SECONDS = 60.0  # an autoscaler that is not watched may be gone
 _FRESH_SECONDS = 10.0  # how old an answer of the hub a new plan may rest on
 
 
@@ -127,14 +129,16 @@ class Reconciler:
             verdict = verdict.held_back(frozen)
         if verdict.adopted is not None and verdict.resolved != frozen:
             self._log_decision(key, verdict)
+        warnings = await scaled_by_others(self._cluster, self._store, key, subject.spec.replicas, before.warnings)
         synced = await self._render_and_apply(key, subject, verdict, seen)
 
         observed = Observed.of(synced.bodies.get("Deployment"), pods)
-        after = report(before, _told_subject(key, subject), verdict, observed, synced.trouble, self._timestamp())
+        told = _told_subject(key, subject)
+        after = report(before, told, verdict, observed, synced.trouble, self._timestamp(), warnings)
         version = await self._write_status(key, body, before, after)
         shown |= {kind: version_of(child) for kind, child in synced.bodies.items()}
         self._remember(key, version, shown, pods)
-        return outcome.again_seconds
+        return min(outcome.again_seconds, _AUTOSCALER_SECONDS) if warnings else outcome.again_seconds
 
     def is_news(self, key: Key) -> bool:
         """Tell whether the watches show anything of an object that its last pass did not take into account.

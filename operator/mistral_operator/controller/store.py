@@ -112,4 +112,5 @@ def _trim(resource: Resource, body: Body) -> Body:
         return {"metadata": metadata, "spec": {"nodeName": node} if node else {}, "status": body.get("status") or {}}
     metadata.pop("labels", None)
     metadata.pop("annotations", None)
-    return {"metadata": metadata, "status": body.get("status") or {}}
+    trimmed: Body = {"metadata": metadata, "status": body.get("status") or {}}
+    return {**trimmed, "spec": {"replicas": body["spec"].get("replicas")}} if resource is DEPLOYMENTS else trimmed

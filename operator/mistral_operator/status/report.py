@@ -1,10 +1,11 @@
 """The whole status of one object, put together from the decision, the children and what was said before."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mistral_operator.api.conditions import ConditionType, ConditionValue, Reason, false, true, unknown
 from mistral_operator.api.names import PAUSED_ANNOTATION
-from mistral_operator.api.status import AttentionStatus, MistralDeploymentStatus, Resolved
+from mistral_operator.api.status import AttentionStatus, MistralDeploymentStatus, PlanWarning, Resolved
 from mistral_operator.planning.verdict import Verdict
 from mistral_operator.status.conditions import Facts, conditions_of, phase_of, readiness, value_of
 from mistral_operator.status.described import (
@@ -36,6 +37,7 @@ def report(
     observed: Observed,
     trouble: ConditionValue | None,
     now: str,
+    warnings: Sequence[PlanWarning] = (),
 ) -> MistralDeploymentStatus:
     """Return the new status.
 
@@ -45,6 +47,8 @@ def report(
         Why a child could not be applied; it speaks for Ready then.
     now
         RFC 3339, in seconds.
+    warnings
+        What was seen beside the plan's own warnings; each time anew.
     """
     described = _described(previous, verdict)
     facts: Facts = {
@@ -65,6 +69,7 @@ def report(
             "replicas": len(observed.pods),
             "ready_replicas": sum(is_ready(pod) for pod in observed.pods),
             "selector": subject.selector,
+            "warnings": [*_of_the_plan(described.warnings), *warnings],
             "url": subject.url if observed.deployment is not None else None,
             "conditions": conditions_of(everything, previous.conditions, subject.generation, now),
         }
@@ -100,6 +105,10 @@ def _described(previous: MistralDeploymentStatus, verdict: Verdict) -> MistralDe
     if verdict.resolved is None:
         return MistralDeploymentStatus()
     return previous.model_copy(update={"resolved": verdict.resolved})
+
+
+def _of_the_plan(warnings: Sequence[PlanWarning]) -> list[PlanWarning]:
+    return [warning for warning in warnings if warning.reason != Reason.DEPLOYMENT_SCALED_BY_OTHERS]
 
 
 def _backend(attention: AttentionStatus | None, resolved: Resolved | None) -> ConditionValue:

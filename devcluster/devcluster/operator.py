@@ -1,0 +1,154 @@
+"""The operator as a process on this machine, with the rights it has in production and no others."""
+
+import os
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from devcluster.controlplane import ControlPlane
+from devcluster.controlplane.ports import free_ports
+from devcluster.controlplane.process import Process, StartError
+from devcluster.waiting import wait_until
+
+NAMESPACE: Final = "mistral-operator-system"
+SERVICE_ACCOUNT: Final = "mistral-operator"
+COMMAND: Final = Path(sys.executable).with_name("mistral-operator")
+_READY_SECONDS: Final = 60.0
+_STOP_SECONDS: Final = 20.0
+_TOKEN_SECONDS: Final = 30 * 24 * 3600  # nobody renews it
+
+
+class Operator:
+    """``mistral-operator run`` under a token of its own ServiceAccount.
+
+    A context manager: entering installs what it needs and starts it, without waiting; leaving stops it. Several may
+    run at once, and one may be started again after it ended. It ends with the control plane at the latest.
+
+    Parameters
+    ----------
+    hub_url
+        What its ``HF_ENDPOINT`` is; None leaves it the hub that this process's environment names.
+    arguments
+        Further arguments of ``mistral-operator run``.
+    name
+        Name of its log file; operators that run at once need different ones.
+    install_crd
+        Whether entering applies the CustomResourceDefinition too.
+    """
+
+    def __init__(
+        self,
+        plane: ControlPlane,
+        hub_url: str | None,
+        *,
+        arguments: Sequence[str] = (),
+        name: str = "operator",
+        install_crd: bool = True,
+    ) -> None:
+        self._plane = plane
+        self._hub_url = hub_url
+        self._arguments = tuple(arguments)
+        self._name = name
+        self._install_crd = install_crd
+        self._port = 0
+        self._process: Process | None = None
+        self.log_path = plane.folder / f"{name}.log"
+
+    def __enter__(self) -> Self:
+        self.install()
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @property
+    def pid(self) -> int:
+        """Number of its process, also after it has ended."""
+        return self._started.pid
+
+    @property
+    def running(self) -> bool:
+        """Whether its process lives."""
+        return self._process is not None and self._process.exit_code is None
+
+    @property
+    def exit_code(self) -> int | None:
+        """What its process ended with; None while it runs, negative for a signal."""
+        return self._started.exit_code
+
+    @property
+    def url(self) -> str:
+        """Where /healthz, /readyz and /metrics are."""
+        return f"http://127.0.0.1:{self._port}"
+
+    @property
+    def log(self) -> str:
+        """What it has logged since its first start."""
+        return self.log_path.read_text(errors="replace")
+
+    def install(self) -> None:
+        """Apply its namespace, its rights and, unless told not to, the CustomResourceDefinition."""
+        namespace = f"{{apiVersion: v1, kind: Namespace, metadata: {{name: {NAMESPACE}}}}}\n"
+        manifests = [namespace, _printed("rbac", f"--namespace={NAMESPACE}", f"--service-account={SERVICE_ACCOUNT}")]
+        if self._install_crd:
+            manifests.append(_printed("crd"))
+        self._plane.kubectl("apply", "--server-side", "-f", "-", stdin="---\n".join(manifests))
+
+    def start(self) -> None:
+        """Start it; :meth:`wait_ready` says when it works."""
+        (self._port,) = free_ports(1)
+        kubeconfig = self._plane.kubeconfig_for_service_account(NAMESPACE, SERVICE_ACCOUNT, seconds=_TOKEN_SECONDS)
+        environment = {**os.environ, "KUBECONFIG": str(kubeconfig)}
+        if self._hub_url is not None:
+            environment["HF_ENDPOINT"] = self._hub_url
+        http = ("--http-host=127.0.0.1", f"--http-port={self._port}", f"--lease-namespace={NAMESPACE}")
+        command = (str(COMMAND), "run", *http, *self._arguments)
+        self._process = self._plane.run(self._name, command, environment)
+
+    def wait_ready(self, seconds: float = _READY_SECONDS) -> None:
+        """Wait until /readyz says so.
+
+        Raises
+        ------
+        StartError
+            When it ended, with the end of its log.
+        TimeoutError
+            When it did not become ready in time.
+        """
+        wait_until(f"{self._name} to be ready", self._is_ready, seconds=seconds)
+
+    def kill(self) -> None:
+        """End it with SIGKILL, as a node that dies would."""
+        if self._process is not None:
+            self._process.end()
+
+    def stop(self) -> None:
+        """End it as a kubelet would: SIGTERM, and SIGKILL when that does not help."""
+        if self._process is not None:
+            self._process.end(grace_seconds=_STOP_SECONDS)
+
+    @property
+    def _started(self) -> Process:
+        if self._process is None:
+            raise StartError(f"{self._name} was never started")
+        return self._process
+
+    def _is_ready(self) -> bool:
+        self._started.check()
+        try:
+            with urllib.request.urlopen(f"{self.url}/readyz", timeout=5) as answer:
+                return bool(answer.status == 200)
+        except OSError:
+            return False
+
+
+def _printed(*arguments: str) -> str:
+    return subprocess.run((COMMAND, *arguments), capture_output=True, text=True, check=True, timeout=60).stdout  # noqa: S603

@@ -11,7 +11,7 @@ from typing import Final, Self
 
 from devcluster.controlplane import ControlPlane
 from devcluster.controlplane.ports import free_ports
-from devcluster.controlplane.process import Process, StartError
+from devcluster.processes import Process, StartError
 from devcluster.waiting import wait_until
 
 NAMESPACE: Final = "mistral-operator-system"

@@ -3,9 +3,9 @@
 import fcntl
 import os
 import re
+import secrets
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Final
 from devcluster.binaries.catalogue import KUBE, Binary
 from devcluster.binaries.golang import NoGoError, find_go, go_environment, host_platform
 from devcluster.binaries.progress import Progress
+from devcluster.processes import Leash, Process
 
 _GIB: Final = 2**30
 _FREE_GIB: Final = 10  # Go's own caches of modules and packages, and the binaries
@@ -104,26 +105,20 @@ def _build_missing(missing: list[Binary], cache: Path, progress: Progress) -> di
 def _build(go: Iterable[str], binary: Binary, target: Path) -> Path:
     """Build one binary beside its place and move it there whole."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent) as folder:
-        built = Path(folder) / binary.name
+    folder = target.parent / f".{binary.name}-{secrets.token_hex(4)}"
+    with Leash(folder) as leash:
+        built = folder / binary.name
         flags = ("-trimpath", "-ldflags", binary.family.linker_flags, "-o", str(built))
-        process = subprocess.Popen(  # noqa: S603
+        build = Process(
+            "go-build",
             (*go, "build", *flags, binary.package),
+            folder,
+            leash,
+            environment=go_environment() | {"GOTMPDIR": str(folder)},
             cwd=binary.family.folder,
-            env=go_environment(),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
         )
-        try:
-            said, _ = process.communicate()
-        except BaseException:
-            process.terminate()
-            process.wait()
-            raise
-        if process.returncode != 0:
-            end = "\n".join(said.strip().splitlines()[-15:])
-            raise BinariesError(f"go build of {binary.package} {binary.family.version} failed:\n{end}")
+        if build.wait() != 0:
+            raise BinariesError(f"go build of {binary.package} {binary.family.version} failed:\n{build.end_of_log()}")
         built.rename(target)
     return target
 

@@ -11,6 +11,6 @@ for::
 
 from devcluster.controlplane.nodes import A100_80GB, CPU_ONLY, H200, KINDS, L4, T4, NodeKind
 from devcluster.controlplane.plane import ControlPlane
-from devcluster.controlplane.process import StartError
+from devcluster.processes import StartError
 
 __all__ = ["A100_80GB", "CPU_ONLY", "H200", "KINDS", "L4", "T4", "ControlPlane", "NodeKind", "StartError"]

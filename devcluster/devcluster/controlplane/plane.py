@@ -1,15 +1,11 @@
 """Starts a control plane on free loopback ports, and stops it."""
 
 import json
-import os
-import subprocess
-import tempfile
 import time
 import urllib.request
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final
 
 import yaml
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -17,15 +13,16 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from devcluster.binaries import API_SERVER, BINARIES, CONTROL_PLANE, ensure
 from devcluster.binaries.progress import Progress
+from devcluster.cluster import Cluster, new_folder, write_kubeconfig
 from devcluster.controlplane.nodes import NodeKind
 from devcluster.controlplane.ports import free_ports
-from devcluster.controlplane.process import Leash, Process, StartError
+from devcluster.processes import Process, StartError
 
 _START_SECONDS: Final = 60.0
 _ADMIN_TOKEN: Final = "admin"  # noqa: S105 - good on this machine's loopback, for as long as the control plane runs
 
 
-class ControlPlane:
+class ControlPlane(Cluster):
     """One control plane; a context manager that leaves nothing behind.
 
     Parameters
@@ -42,37 +39,19 @@ class ControlPlane:
         self._paths = ensure(
             [BINARIES[name] for name in (CONTROL_PLANE if controllers else API_SERVER)], progress=progress
         )
-        self.folder = Path(tempfile.mkdtemp(prefix="mistral-operator-"))
+        folder = new_folder()
+        self.admin_kubeconfig = folder / "admin.kubeconfig"
+        super().__init__(folder, self._paths["kubectl"], (f"--kubeconfig={self.admin_kubeconfig}",))
         self._etcd_port, self._peer_port, self._port = free_ports(3)
         self._running: dict[str, Process] = {}
-        self._leash: Leash | None = None
         self.server = f"https://127.0.0.1:{self._port}"
         self.ca_file = self.folder / "certificates" / "apiserver.crt"
-        self.admin_kubeconfig = self.folder / "admin.kubeconfig"
         self.audit_log = self.folder / "audit.log"
-
-    def __enter__(self) -> Self:
-        try:
-            self.start()
-        except BaseException:
-            self.stop()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
 
     @property
     def pids(self) -> dict[str, int]:
         """Numbers of the running processes, by component."""
         return {name: process.pid for name, process in self._running.items()}
-
-    @property
-    def kubectl_path(self) -> Path:
-        """Where kubectl is."""
-        return self._paths["kubectl"]
 
     def start(self) -> None:
         """Start everything and wait until it works.
@@ -82,7 +61,7 @@ class ControlPlane:
         StartError
             Naming the component, with the end of its log.
         """
-        self._leash = Leash(self.folder)
+        super().start()
         self._write_files()
         self._start("etcd", self._etcd_flags())
         self.start_apiserver()
@@ -115,9 +94,23 @@ class ControlPlane:
         """Stop everything and remove its files."""
         for name in reversed([*self._running]):
             self._running.pop(name).end()
-        if self._leash is not None:
-            self._leash.close()
-            self._leash = None
+        super().stop()
+
+    def keep(self, path: Path) -> None:
+        """Let everything go on without this process, until the one that a file names gets SIGTERM."""
+        super().keep(path)
+        self._running.clear()
+
+    def check(self) -> None:
+        """Raise when a component has ended.
+
+        Raises
+        ------
+        StartError
+            Naming it, with the end of its log.
+        """
+        for process in self._running.values():
+            process.check()
 
     def start_apiserver(self) -> None:
         """Start kube-apiserver and wait until it is ready."""
@@ -135,47 +128,6 @@ class ControlPlane:
         self._etcd("/v3/kv/compaction", {"revision": revision, "physical": True})
         self.start_apiserver()
 
-    def kubectl(
-        self,
-        *arguments: str,
-        stdin: str | None = None,
-        check: bool = True,
-        timeout_seconds: float = 60,
-        kubeconfig: Path | None = None,
-    ) -> str:
-        """Run kubectl, as the administrator unless another kubeconfig is named, and return what it prints.
-
-        Raises
-        ------
-        subprocess.CalledProcessError
-            When it fails and ``check`` is set; without, its errors are returned too.
-        """
-        command = (str(self.kubectl_path), f"--kubeconfig={kubeconfig or self.admin_kubeconfig}", *arguments)
-        done = subprocess.run(  # noqa: S603
-            command,
-            input=stdin,
-            text=True,
-            check=False,
-            timeout=timeout_seconds,
-            capture_output=True,
-            env={**os.environ, "HOME": str(self.folder)},  # kubectl's discovery cache goes with the rest
-        )
-        if check and done.returncode != 0:
-            error = subprocess.CalledProcessError(done.returncode, command, done.stdout, done.stderr)
-            error.add_note(done.stderr.strip())
-            raise error
-        return done.stdout if check else done.stdout + done.stderr
-
-    def get(self, *arguments: str) -> Any:
-        """Return what ``kubectl get`` finds, as JSON; None where the object is not there."""
-        said = self.kubectl("get", *arguments, "-o", "json", "--ignore-not-found")
-        return json.loads(said) if said.strip() else None
-
-    def apply(self, *manifests: Mapping[str, Any], manager: str = "kubectl") -> str:
-        """Apply manifests server-side."""
-        text = yaml.safe_dump_all(manifests)
-        return self.kubectl("apply", "--server-side", f"--field-manager={manager}", "-f", "-", stdin=text)
-
     def add_node(self, name: str, kind: NodeKind) -> None:
         """Add a node."""
         self.kubectl("create", "-f", "-", stdin=yaml.safe_dump(kind.manifest(name)))
@@ -184,31 +136,13 @@ class ControlPlane:
         """Remove a node; its pods are gone with it, some time later."""
         self.kubectl("delete", "node", name, "--wait=false")
 
-    def kubeconfig_for_service_account(self, namespace: str, name: str, *, seconds: int = 7200) -> Path:
-        """Write a kubeconfig with a token of a ServiceAccount, and with nothing else."""
-        token = self.kubectl("create", "token", name, f"--namespace={namespace}", f"--duration={seconds}s").strip()
-        return self._write_kubeconfig(self.folder / f"{namespace}-{name}.kubeconfig", token)
-
-    def run(self, name: str, command: Sequence[str], environment: Mapping[str, str] | None = None) -> Process:
-        """Start a process that ends with this control plane; its log is ``<folder>/<name>.log``.
-
-        Raises
-        ------
-        StartError
-            When the control plane is stopped.
-        """
-        if self._leash is None:
-            raise StartError(f"{name} cannot start: the control plane is stopped")
-        return Process(name, command, self.folder, self._leash, environment)
-
     def _start(self, name: str, flags: Sequence[str]) -> None:
         self._running[name] = self.run(name, (str(self._paths[name]), *flags))
 
     def _wait(self, name: str, works: Any) -> None:
         end = time.monotonic() + _START_SECONDS
         while not works():
-            for process in self._running.values():
-                process.check()
+            self.check()
             if time.monotonic() > end:
                 log = self._running[name].end_of_log()
                 raise StartError(f"{name} does not work after {_START_SECONDS:g} s:\n{log}")
@@ -262,21 +196,8 @@ class ControlPlane:
             rules.insert(0, {"level": "Metadata", "users": list(self._audited)})
         policy = {"apiVersion": "audit.k8s.io/v1", "kind": "Policy", "omitStages": ["RequestReceived"], "rules": rules}
         (self.folder / "audit.yaml").write_text(yaml.safe_dump(policy))
-        self._write_kubeconfig(self.admin_kubeconfig, _ADMIN_TOKEN)
-
-    def _write_kubeconfig(self, path: Path, token: str) -> Path:
         cluster = {"server": self.server, "certificate-authority": str(self.ca_file)}
-        config = {
-            "apiVersion": "v1",
-            "kind": "Config",
-            "clusters": [{"name": "local", "cluster": cluster}],
-            "users": [{"name": "user", "user": {"token": token}}],
-            "contexts": [{"name": "local", "context": {"cluster": "local", "user": "user"}}],
-            "current-context": "local",
-        }
-        path.write_text(yaml.safe_dump(config))
-        path.chmod(0o600)
-        return path
+        write_kubeconfig(self.admin_kubeconfig, cluster, _ADMIN_TOKEN)
 
 
 def _new_key() -> bytes:

@@ -1,55 +1,29 @@
-"""Processes of the control plane: started with a log, never left behind."""
+"""A process with a log, on a leash."""
 
 import contextlib
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO
+from typing import Final
 
+from devcluster.processes.errors import StartError
+from devcluster.processes.leash import Leash
 
-class StartError(Exception):
-    """A component did not start; ``str()`` names it and shows the end of its log."""
-
-
-class Leash:
-    """Holds what must end with this process."""
-
-    def __init__(self, folder: Path) -> None:
-        self._process = subprocess.Popen(  # noqa: S603
-            (sys.executable, "-I", str(Path(__file__).parent / "leash.py")),
-            stdin=subprocess.PIPE,
-            text=True,
-            start_new_session=True,  # a Ctrl-C on the terminal is not for it
-        )
-        self._tell(f" {folder}")
-
-    def hold(self, pid: int) -> None:
-        """End a process with this one."""
-        self._tell(f"+{pid}")
-
-    def release(self, pid: int) -> None:
-        """Forget a process that has ended."""
-        self._tell(f"-{pid}")
-
-    def close(self) -> None:
-        """End what is still held, and remove the folder."""
-        self._pipe.close()
-        self._process.wait()
-
-    @property
-    def _pipe(self) -> IO[str]:
-        if self._process.stdin is None:
-            raise StartError("the process that cleans up has no pipe")
-        return self._process.stdin
-
-    def _tell(self, line: str) -> None:
-        self._pipe.write(f"{line}\n")
-        self._pipe.flush()
+# The child puts itself on the leash before it becomes the program: there is no moment at which it could be left behind.
+# Its standard input is the leash's pipe up to then.
+_ON_THE_LEASH: Final = ("/bin/sh", "-c", 'echo "+$$" >&0 && exec "$@" </dev/null', "sh")
 
 
 class Process:
-    """One component."""
+    """A program that runs until it is ended, or the leash is let go.
+
+    Parameters
+    ----------
+    folder
+        Where its log goes, and where it runs unless ``cwd`` says otherwise.
+    environment
+        All of its environment; None for this process's own.
+    """
 
     def __init__(
         self,
@@ -58,21 +32,21 @@ class Process:
         folder: Path,
         leash: Leash,
         environment: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
     ) -> None:
         self.name = name
         self._log = folder / f"{name}.log"
         self._leash = leash
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603
-                command,
-                stdin=subprocess.DEVNULL,
+                (*_ON_THE_LEASH, *command),
+                stdin=leash.pipe,
                 stdout=log,
                 stderr=log,
-                cwd=folder,
+                cwd=cwd or folder,
                 env=environment,
-                start_new_session=True,  # a Ctrl-C on the terminal is answered by the control plane
+                start_new_session=True,  # a Ctrl-C on the terminal is answered by this process
             )
-        leash.hold(self._process.pid)
 
     @property
     def pid(self) -> int:
@@ -99,6 +73,12 @@ class Process:
         """Return the last lines of its log."""
         return "\n".join(self._log.read_text(errors="replace").splitlines()[-lines:])
 
+    def wait(self) -> int:
+        """Wait until it ends, and return what it ended with."""
+        code = self._process.wait()
+        self._leash.release(self._process.pid)
+        return code
+
     def end(self, grace_seconds: float = 0) -> None:
         """End it, at once unless it is given time: kube-apiserver's graceful end takes a minute."""
         if grace_seconds:
@@ -106,5 +86,4 @@ class Process:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(grace_seconds)
         self._process.kill()
-        self._process.wait()
-        self._leash.release(self._process.pid)
+        self.wait()

@@ -114,7 +114,7 @@ def test_what_pods_run_rolls_them(live: Live, field: str) -> None:
         (
             {"service": {"annotations": {"a": "b"}}},
             "Service",
-            lambda body: body["metadata"]["annotations"] == {"a": "b"},
+            lambda body: body["metadata"].get("annotations") == {"a": "b"},
         ),
         (
             {"rollout": {"maxSurge": 1, "maxUnavailable": 0}},

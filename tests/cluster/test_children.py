@@ -35,7 +35,8 @@ def test_an_edited_child_is_put_right(live: Live) -> None:
     live.until("the arguments to be restored", lambda: container_of(live.get("Deployment", "m"))["args"] == arguments)
     live.patch("Deployment", "m", {"spec": {"template": {"spec": {"tolerations": []}}}})
     live.until(
-        "the toleration to be restored", lambda: live.get("Deployment", "m")["spec"]["template"]["spec"]["tolerations"]
+        "the toleration to be restored",
+        lambda: live.get("Deployment", "m")["spec"]["template"]["spec"].get("tolerations"),
     )
     live.patch("Service", "m", {"spec": {"selector": {"app.kubernetes.io/instance": "other"}}})
     live.until(

@@ -127,7 +127,8 @@ def test_deletion_removes_everything_and_recreates_nothing(live: Live, policy: s
         kinds = ("MistralDeployment", "Deployment", "Service", "ReplicaSet", "Pod")
         return not any(item for kind in kinds for item in live.all(kind))
 
-    live.until("everything to be gone", gone)
+    # the garbage collector learns of a new kind of owner at its next discovery, which comes every 30 s
+    live.until("everything to be gone", gone, seconds=90)
 
 
 @pytest.mark.parametrize("fate", ["crash", "oom", "image"])

@@ -10,9 +10,9 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any, Final
 
 import aiohttp
-from kubernetes.aio.client import ApiClient
 
 from mistral_operator.api.names import MANAGER
+from mistral_operator.cluster.connection import Connection
 from mistral_operator.cluster.errors import ClusterError, NotFoundError, UnreachableError, error_of
 from mistral_operator.cluster.resources import Resource
 
@@ -32,7 +32,7 @@ class Cluster:
         Is told the method and the HTTP status of every answer; 0 where none came.
     """
 
-    def __init__(self, client: ApiClient, on_answer: Callable[[str, int], None] | None = None) -> None:
+    def __init__(self, client: Connection, on_answer: Callable[[str, int], None] | None = None) -> None:
         self._client = client
         self._on_answer = on_answer
 

@@ -1,15 +1,50 @@
 """How to reach the API server: the pod's own ServiceAccount, else a kubeconfig."""
 
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+import yaml
 from kubernetes.aio.client import ApiClient, Configuration
 from kubernetes.aio.config import ConfigException, load_incluster_config, load_kube_config
+
+Connection: TypeAlias = ApiClient
+"""What :func:`connect` returns: only this package looks inside."""
 
 
 class NoClusterError(Exception):
     """Neither a ServiceAccount nor a usable kubeconfig; ``str()`` says what to do."""
 
 
-async def connect(context: str | None = None) -> ApiClient:
-    """Return a client; the caller closes it.
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What another client needs in order to talk to the same API server as the same user."""
+
+    server: str
+    ca_file: str | None
+    verify: bool
+    authorization: str | None = field(repr=False)  # the whole header
+    certificate_file: str | None
+    key_file: str | None
+    proxy: str | None = field(repr=False)  # may hold a password
+
+
+async def credentials_of(connection: Connection) -> Credentials:
+    """Return the credentials as they are now: a mounted token is renewed while the process runs."""
+    configuration = connection.configuration
+    bearer = (await configuration.auth_settings()).get("BearerToken", {})
+    return Credentials(
+        server=configuration.host,
+        ca_file=configuration.ssl_ca_cert,
+        verify=configuration.verify_ssl,
+        authorization=bearer.get("value") or None,
+        certificate_file=configuration.cert_file,
+        key_file=configuration.key_file,
+        proxy=configuration.proxy,
+    )
+
+
+async def connect(context: str | None = None) -> Connection:
+    """Return a connection; the caller closes it.
 
     Parameters
     ----------
@@ -26,11 +61,12 @@ async def connect(context: str | None = None) -> ApiClient:
         if context is None and _load_service_account(configuration):
             return _client(configuration)
         await load_kube_config(context=context, client_configuration=configuration)
-    except (ConfigException, OSError) as error:
+        return _client(configuration)
+    except (ConfigException, OSError, yaml.YAMLError) as error:
+        why = " ".join(str(error).split())
         raise NoClusterError(
-            f"No cluster to talk to: {error}. Set KUBECONFIG, name a context of it, or run in a pod."
+            f"No cluster to talk to: {why}. Set KUBECONFIG, name a context of it, or run in a pod."
         ) from error
-    return _client(configuration)
 
 
 def _load_service_account(configuration: Configuration) -> bool:
@@ -41,7 +77,7 @@ def _load_service_account(configuration: Configuration) -> bool:
     return True
 
 
-def _client(configuration: Configuration) -> ApiClient:
+def _client(configuration: Configuration) -> Connection:
     configuration.connection_pool_maxsize = 64
     client = ApiClient(configuration)
     client.user_agent = "mistral-operator"

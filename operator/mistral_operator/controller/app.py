@@ -8,11 +8,11 @@ from datetime import UTC, datetime
 from typing import Any
 
 from aiohttp import web
-from kubernetes.aio.client import ApiClient
 from structlog.typing import FilteringBoundLogger
 
 from mistral_operator.cluster.access import may, serves
 from mistral_operator.cluster.client import Cluster
+from mistral_operator.cluster.connection import Connection
 from mistral_operator.cluster.errors import ClusterError
 from mistral_operator.cluster.resources import MISTRAL_DEPLOYMENTS, NODES
 from mistral_operator.controller.health import Health, serve
@@ -38,7 +38,7 @@ class WatchesEndedError(Exception):
     """Nothing is watched any more, so that the process had better begin anew."""
 
 
-async def run(settings: Settings, client: ApiClient, log: FilteringBoundLogger) -> None:
+async def run(settings: Settings, client: Connection, log: FilteringBoundLogger) -> None:
     """Run one operator until SIGTERM or SIGINT.
 
     Raises
@@ -67,7 +67,7 @@ async def run(settings: Settings, client: ApiClient, log: FilteringBoundLogger) 
 class _Shared:
     """What every part of one operator has in common."""
 
-    def __init__(self, settings: Settings, client: ApiClient, log: FilteringBoundLogger) -> None:
+    def __init__(self, settings: Settings, client: Connection, log: FilteringBoundLogger) -> None:
         self.settings = settings
         self.client = client
         self.log = log

@@ -10,9 +10,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import kopf
-from kubernetes.aio.client import ApiClient
 
 from mistral_operator.api import names
+from mistral_operator.cluster.connection import Connection, credentials_of
 from mistral_operator.cluster.resources import (
     CHILDREN,
     MISTRAL_DEPLOYMENTS,
@@ -68,7 +68,7 @@ def owner_key(resource: Resource, body: Body) -> Key | None:
 
 async def watch(
     watches: Watches,
-    client: ApiClient,
+    client: Connection,
     namespaces: tuple[str, ...],
     *,
     nodes: bool,
@@ -125,18 +125,19 @@ def _settings() -> kopf.OperatorSettings:
     return settings
 
 
-async def _connection(client: ApiClient) -> kopf.ConnectionInfo:
+async def _connection(client: Connection) -> kopf.ConnectionInfo:
     """Lend kopf the credentials of our own client."""
-    configuration = client.configuration
-    authorization = (await configuration.auth_settings()).get("BearerToken", {}).get("value", "")
-    scheme, _, token = authorization.partition(" ")
+    credentials = await credentials_of(client)
+    scheme, _, token = (credentials.authorization or "").partition(" ")
     return kopf.ConnectionInfo(
-        server=configuration.host,
-        ca_path=configuration.ssl_ca_cert,
-        insecure=not configuration.verify_ssl,
+        server=credentials.server,
+        ca_path=credentials.ca_file,
+        insecure=not credentials.verify,
         scheme=scheme or None,
         token=token or None,
-        certificate_path=configuration.cert_file,
-        private_key_path=configuration.key_file,
+        certificate_path=credentials.certificate_file,
+        private_key_path=credentials.key_file,
+        proxy_url=credentials.proxy,
+        trust_env=True,  # as our own client does
         expiration=datetime.now(UTC) + _TOKEN_LIFE,
     )

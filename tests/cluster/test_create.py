@@ -131,6 +131,31 @@ def test_deletion_removes_everything_and_recreates_nothing(live: Live, policy: s
     live.until("everything to be gone", gone, seconds=90)
 
 
+def test_a_pod_that_hangs_is_told_by_its_events(live: Live) -> None:
+    """A pod whose own status says nothing is asked about, and what hinders it stands in the status."""
+    live.mdep("m", podAnnotations={"devcluster.mistral-operator.io/fate": "slow"})
+    pod = live.until("a pod", lambda: next(iter(live.pods("m")), None))
+    live.request(
+        "POST",
+        f"api/v1/namespaces/{live.namespace}/events",
+        {
+            "metadata": {"name": "mount"},
+            "involvedObject": {"kind": "Pod", "namespace": live.namespace}
+            | {k: pod["metadata"][k] for k in ("name", "uid")},
+            "type": "Warning",
+            "reason": "FailedMount",
+            "message": 'MountVolume.SetUp failed for volume "models": no such server',
+            "lastTimestamp": "2026-01-01T00:00:00Z",
+        },
+    )
+
+    def told() -> bool:
+        message = condition_of(live.get("MistralDeployment", "m"), "Available").get("message", "")
+        return "FailedMount" in message and "no such server" in message
+
+    live.until("the event in the status", told, seconds=60)
+
+
 @pytest.mark.parametrize("fate", ["crash", "oom", "image"])
 def test_pods_that_fail_are_never_ready(live: Live, fate: str) -> None:
     """Ready says what the pods say, in their own words, and heals when they do."""

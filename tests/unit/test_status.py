@@ -180,6 +180,14 @@ def test_why_pods_are_not_ready(pods: list[dict[str, Any]], words: str | None) -
     assert why_not_ready(pods) == words
 
 
+def test_events_speak_for_a_silent_pod() -> None:
+    """A pod that has no word of its own is spoken for; one that has, is not."""
+    warnings = {"m-1": ("FailedMount", "no  such\nserver")}
+    assert why_not_ready([pod()], warnings) == "pod m-1: FailedMount: no such server"
+    assert "CrashLoopBackOff" in str(why_not_ready([CRASHING], warnings))
+    assert why_not_ready([pod(ready=True)], warnings) is None
+
+
 def test_pods_on_their_way_out_do_not_count() -> None:
     """A pod that is being deleted or has ended neither serves nor complains."""
     leaving = pod("gone", ready=True)

@@ -44,12 +44,20 @@ class Cluster:
             return None
 
     async def pages(
-        self, resource: Resource, namespace: str | None = None, *, labels: str | None = None, page: int = _PAGE
+        self,
+        resource: Resource,
+        namespace: str | None = None,
+        *,
+        labels: str | None = None,
+        fields: str | None = None,
+        page: int = _PAGE,
     ) -> AsyncIterator[list[Manifest]]:
         """List a collection page by page, so that no single answer grows with the cluster."""
         query: dict[str, str] = {"limit": str(page)}
         if labels:
             query["labelSelector"] = labels
+        if fields:
+            query["fieldSelector"] = fields
         while True:
             answer = await self.request("GET", resource.path(namespace), query)
             yield answer.get("items") or []

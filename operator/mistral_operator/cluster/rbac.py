@@ -9,6 +9,7 @@ from typing import Any, Final
 from mistral_operator.api import names
 from mistral_operator.cluster.resources import (
     AUTOSCALERS,
+    CORE_EVENTS,
     DEPLOYMENTS,
     EVENTS,
     LEASES,
@@ -45,6 +46,7 @@ def operator_rules() -> list[Rule]:
         _rule(AUTOSCALERS, "list"),
         _rule(SECRETS, "get"),
         _rule(EVENTS, "create"),
+        _rule(CORE_EVENTS, "list"),
     ]
 
 

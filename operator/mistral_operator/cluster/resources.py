@@ -40,6 +40,7 @@ PODS: Final = Resource("v1", "Pod", "pods")
 NODES: Final = Resource("v1", "Node", "nodes", namespaced=False)
 SECRETS: Final = Resource("v1", "Secret", "secrets")
 EVENTS: Final = Resource("events.k8s.io/v1", "Event", "events")
+CORE_EVENTS: Final = Resource("v1", "Event", "events")  # the same, and only here they can be asked for by their object
 AUTOSCALERS: Final = Resource("autoscaling/v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers")
 LEASES: Final = Resource("coordination.k8s.io/v1", "Lease", "leases")
 

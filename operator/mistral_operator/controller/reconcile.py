@@ -27,6 +27,7 @@ from mistral_operator.controller.metrics import Metrics
 from mistral_operator.controller.models import Models
 from mistral_operator.controller.nodes import Nodes
 from mistral_operator.controller.notes import event_of, tell
+from mistral_operator.controller.pod_events import warnings_of
 from mistral_operator.controller.store import Body, Store, version_of
 from mistral_operator.planning.frozen import plan_digest, same_wishes
 from mistral_operator.planning.verdict import Circumstances, Verdict, decide_plan
@@ -132,13 +133,15 @@ class Reconciler:
         warnings = await scaled_by_others(self._cluster, self._store, key, subject.spec.replicas, before.warnings)
         synced = await self._render_and_apply(key, subject, verdict, seen)
 
-        observed = Observed.of(synced.bodies.get("Deployment"), pods)
+        events = await warnings_of(self._cluster, pods, self._now())
+        observed = Observed.of(synced.bodies.get("Deployment"), pods, events.warnings)
         told = _told_subject(key, subject)
         after = report(before, told, verdict, observed, synced.trouble, self._timestamp(), warnings)
         version = await self._write_status(key, body, before, after)
         shown |= {kind: version_of(child) for kind, child in synced.bodies.items()}
         self._remember(key, version, shown, pods)
-        return min(outcome.again_seconds, _AUTOSCALER_SECONDS) if warnings else outcome.again_seconds
+        waits = (outcome.again_seconds, events.again_seconds, _AUTOSCALER_SECONDS if warnings else None)
+        return min(seconds for seconds in waits if seconds is not None)
 
     def is_news(self, key: Key) -> bool:
         """Tell whether the watches show anything of an object that its last pass did not take into account.

@@ -11,8 +11,8 @@ from mistral_operator.cluster.resources import DEPLOYMENTS, MISTRAL_DEPLOYMENTS,
 from mistral_operator.controller.keys import Key
 
 _METADATA: Final = (
-    "name", "namespace", "uid", "resourceVersion", "generation", "deletionTimestamp", "ownerReferences", "labels",
-    "annotations",
+    "name", "namespace", "uid", "resourceVersion", "generation", "creationTimestamp", "deletionTimestamp",
+    "ownerReferences", "labels", "annotations",
 )  # fmt: skip
 _WATCHED: Final = (MISTRAL_DEPLOYMENTS, DEPLOYMENTS, SERVICES, PVCS, PODS)
 

@@ -1,12 +1,14 @@
 """What was seen of an object's children, reduced to what the status speaks of."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from mistral_operator.api.names import PLAN_ANNOTATION
 
 Body = Mapping[str, Any]
+PodWarnings = Mapping[str, tuple[str, str]]
+"""Newest Event of each pod that says nothing itself, by uid: reason and message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,12 +17,13 @@ class Observed:
 
     deployment: Body | None
     pods: tuple[Body, ...]
+    warnings: PodWarnings = field(default_factory=dict)
 
     @classmethod
-    def of(cls, deployment: Body | None, pods: Iterable[Body]) -> "Observed":
+    def of(cls, deployment: Body | None, pods: Iterable[Body], warnings: PodWarnings | None = None) -> "Observed":
         """Keep what matters: pods that are being deleted, or are done, serve nobody."""
         living = (pod for pod in pods if not is_leaving(pod))
-        return cls(deployment, tuple(sorted(living, key=lambda pod: str(pod["metadata"]["name"]))))
+        return cls(deployment, tuple(sorted(living, key=lambda pod: str(pod["metadata"]["name"]))), warnings or {})
 
     def any_scheduled(self, plan_digest: str) -> bool:
         """Tell whether a pod of one plan has a node."""

@@ -4,18 +4,29 @@ Nothing that changes by itself (restart counts, back-off times) is repeated: a m
 """
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Final
 
-from mistral_operator.status.observed import Body, condition_of, is_ready
+from mistral_operator.status.observed import Body, PodWarnings, condition_of, is_ready
 
 _LONGEST: Final = 300
 _ORDINARY: Final = frozenset({"ContainerCreating", "PodInitializing"})
 
 
-def why_not_ready(pods: Sequence[Body]) -> str | None:
+def why_not_ready(pods: Sequence[Body], warnings: PodWarnings = MappingProxyType({})) -> str | None:
     """Say what holds up the pods: the worst of them speaks. None where nothing is known to be wrong."""
-    said = [(rank, text) for pod in pods if not is_ready(pod) for rank, text in _complaints(pod)]
+    unready = [pod for pod in pods if not is_ready(pod)]
+    said = [(rank, text) for pod in unready for rank, text in _complaints(pod)]
+    for pod in unready:
+        if pod["metadata"]["uid"] in warnings:
+            reason, words = warnings[pod["metadata"]["uid"]]
+            said.append((3, _cut(f"pod {pod['metadata']['name']}: {reason}", words)))
     return min(said)[1] if said else None
+
+
+def complains(pod: Body) -> bool:
+    """Tell whether a pod's own status says what is wrong."""
+    return bool(_complaints(pod))
 
 
 def _complaints(pod: Body) -> list[tuple[int, str]]:

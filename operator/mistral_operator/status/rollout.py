@@ -15,7 +15,7 @@ def availability(observed: Observed, desired: int) -> ConditionValue:
     available = _count(deployment, "availableReplicas")
     if available:
         return true(Reason.PODS_AVAILABLE, f"{available} of {desired} replicas are available")
-    why = why_not_ready(observed.pods) or _refusal(deployment)
+    why = why_not_ready(observed.pods, observed.warnings) or _refusal(deployment)
     message = f"no replica is available: {why}" if why else "no replica is available yet"
     return false(Reason.NO_POD_AVAILABLE, message, passing=why is None)
 
@@ -33,7 +33,7 @@ def freshness(observed: Observed, desired: int) -> ConditionValue:
     if current and updated == desired == available == all_pods:
         return true(Reason.ROLLED_OUT, f"{desired} of {desired} replicas are up to date and available")
     counts = f"{updated} of {desired} replicas are up to date, {available} available, {max(all_pods - updated, 0)} old"
-    why = why_not_ready(observed.pods) or _refusal(deployment)
+    why = why_not_ready(observed.pods, observed.warnings) or _refusal(deployment)
     message = f"{counts}: {why}" if why else counts
     progressing = condition_of(deployment, "Progressing")
     if current and progressing.get("reason") == "ProgressDeadlineExceeded":

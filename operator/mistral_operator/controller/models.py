@@ -23,6 +23,7 @@ from mistral_operator.planning.verdict import ModelAnswer
 _NEEDS_A_TOKEN = frozenset(
     {HubReason.GATED, HubReason.FORBIDDEN, HubReason.BAD_TOKEN, HubReason.NOT_FOUND_OR_NO_ACCESS}
 )
+_LONGEST_PATIENCE_SECONDS = 3600.0  # a hub's limits last minutes; a header can say anything
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +131,7 @@ class Models:
         """Return how long the hub is left alone after an error."""
         settings = self._settings
         if isinstance(error, RateLimitedError) and error.retry_after_seconds is not None:
-            return min(max(error.retry_after_seconds, 1), settings.slow_retry_seconds)
+            return min(max(error.retry_after_seconds, 1), _LONGEST_PATIENCE_SECONDS)
         if not error.transient:
             return settings.slow_retry_seconds
         return float(min(settings.retry_seconds * 2**failures, settings.slow_retry_seconds))

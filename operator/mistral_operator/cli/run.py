@@ -51,6 +51,9 @@ def run(
     hub_slow_retry: Annotated[
         float, typer.Option(min=0.1, help="Seconds between questions that only a person can help.")
     ] = HubSettings.slow_retry_seconds,
+    hub_timeout: Annotated[
+        float, typer.Option(min=0.1, help="Seconds that one request to the hub may take.", envvar="HUB_TIMEOUT")
+    ] = HubSettings.timeout_seconds,
     token_seconds: Annotated[
         float, typer.Option(min=0, help="Seconds for which a token read from a Secret is believed.")
     ] = HubSettings.token_seconds,
@@ -101,6 +104,7 @@ def run(
         ),
         hub=HubSettings(
             cache_dir=hub_cache,
+            timeout_seconds=hub_timeout,
             recheck_seconds=hub_recheck,
             retry_seconds=hub_retry,
             slow_retry_seconds=hub_slow_retry,

@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from mistral_operator.api import names
-from mistral_operator.api.cel import BOUNDS, LIST_KEYS, RULES, Path
+from mistral_operator.api.cel import ATOMIC, BOUNDS, LIST_KEYS, RULES, Path
 from mistral_operator.api.kubernetes_schemas import KubernetesSchemas
 from mistral_operator.api.spec import MistralDeploymentSpec
 from mistral_operator.api.status import MistralDeploymentStatus
@@ -79,6 +79,8 @@ def _schema() -> Schema:
     }
     for path, key in LIST_KEYS.items():
         _at(schema, path).update({"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": [key]})
+    for path in ATOMIC:
+        _at(schema, path)["x-kubernetes-map-type"] = "atomic"
     for path, bounds in BOUNDS.items():
         _at(schema, path).update(bounds)
     for path, rules in RULES.items():

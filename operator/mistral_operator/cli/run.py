@@ -40,7 +40,7 @@ def run(
     ] = None,
     hub_cache: Annotated[
         Path | None,
-        typer.Option(help="Folder for what the hub sent.", envvar="HUB_CACHE", show_default="none"),
+        typer.Option(help="Folder for what the hub sent.", envvar="HUB_CACHE", show_default="HF_ASSETS_CACHE"),
     ] = None,
     hub_recheck: Annotated[
         float, typer.Option(min=1, help="Seconds until a branch is looked at again.", envvar="HUB_RECHECK")

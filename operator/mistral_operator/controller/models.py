@@ -9,6 +9,9 @@ import hashlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
+
+from huggingface_hub import constants
 
 from mistral_operator.api.spec import MistralDeploymentSpec
 from mistral_operator.controller.metrics import Metrics
@@ -106,7 +109,7 @@ class Models:
 
     async def _ask(self, entry: _Entry, spec: MistralDeploymentSpec, token: str | None, digest: str) -> None:
         # a folder per token: what one tenant's token may read must not be found by another's
-        folder = self._settings.cache_dir / digest if self._settings.cache_dir is not None else None
+        folder = Path(self._settings.cache_dir or constants.HF_ASSETS_CACHE) / digest
         reader = HubReader(
             self._endpoint,
             token if token is not None else False,

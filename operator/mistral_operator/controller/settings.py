@@ -21,7 +21,7 @@ class LeaseSettings:
 class HubSettings:
     """How often a hub is asked, per model and token."""
 
-    cache_dir: Path | None = None
+    cache_dir: Path | None = None  # HF_ASSETS_CACHE
     timeout_seconds: float = 10
     parallel_reads: int = 8
     recheck_seconds: float = 3600  # whether a branch has moved

@@ -71,10 +71,9 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HubServer]:
 
 
 @pytest.fixture(scope="module")
-def operator(solo_plane: ControlPlane, hub: HubServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
-    """Return an operator that reads that hub, and remembers nothing of an earlier one on its port."""
-    cache = f"--hub-cache={tmp_path_factory.mktemp('cache')}"
-    with Operator(solo_plane, hub.url, arguments=(*ARGUMENTS, cache), name="operator-hub-faults") as started:
+def operator(solo_plane: ControlPlane, hub: HubServer) -> Iterator[Operator]:
+    """Return an operator that reads that hub."""
+    with Operator(solo_plane, hub.url, arguments=ARGUMENTS, name="operator-hub-faults") as started:
         started.wait_ready()
         yield started
 

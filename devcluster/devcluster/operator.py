@@ -9,7 +9,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from devcluster.controlplane import ControlPlane
+import yaml
+
+from devcluster.cluster import Cluster
 from devcluster.controlplane.ports import free_ports
 from devcluster.processes import Process, StartError
 from devcluster.waiting import wait_until
@@ -26,7 +28,7 @@ class Operator:
     """``mistral-operator run`` under a token of its own ServiceAccount.
 
     A context manager: entering installs what it needs and starts it, without waiting; leaving stops it. Several may
-    run at once, and one may be started again after it ended. It ends with the control plane at the latest.
+    run at once, and one may be started again after it ended. It ends when the cluster's context does at the latest.
 
     Parameters
     ----------
@@ -38,25 +40,29 @@ class Operator:
         Name of its log file; operators that run at once need different ones.
     install_crd
         Whether entering applies the CustomResourceDefinition too.
+    namespace
+        Where its ServiceAccount and its Lease are.
     """
 
     def __init__(
         self,
-        plane: ControlPlane,
+        cluster: Cluster,
         hub_url: str | None,
         *,
         arguments: Sequence[str] = (),
         name: str = "operator",
         install_crd: bool = True,
+        namespace: str = NAMESPACE,
     ) -> None:
-        self._plane = plane
+        self._cluster = cluster
         self._hub_url = hub_url
         self._arguments = tuple(arguments)
         self._name = name
         self._install_crd = install_crd
+        self._namespace = namespace
         self._port = 0
         self._process: Process | None = None
-        self.log_path = plane.folder / f"{name}.log"
+        self.log_path = cluster.folder / f"{name}.log"
 
     def __enter__(self) -> Self:
         self.install()
@@ -95,22 +101,32 @@ class Operator:
 
     def install(self) -> None:
         """Apply its namespace, its rights and, unless told not to, the CustomResourceDefinition."""
-        namespace = f"{{apiVersion: v1, kind: Namespace, metadata: {{name: {NAMESPACE}}}}}\n"
-        manifests = [namespace, _printed("rbac", f"--namespace={NAMESPACE}", f"--service-account={SERVICE_ACCOUNT}")]
+        namespace = yaml.safe_dump({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self._namespace}})
+        manifests = [namespace, self._rights()]
         if self._install_crd:
             manifests.append(_printed("crd"))
-        self._plane.kubectl("apply", "--server-side", "-f", "-", stdin="---\n".join(manifests))
+        self._cluster.kubectl("apply", "--server-side", "-f", "-", stdin="---\n".join(manifests))
+
+    def uninstall(self) -> None:
+        """Delete its namespace with everything in it, and its rights; the CustomResourceDefinition stays."""
+        self._cluster.kubectl("delete", "--ignore-not-found", "-f", "-", stdin=self._rights(), timeout_seconds=120)
+        self._cluster.kubectl(
+            "delete", "--ignore-not-found", "namespace", self._namespace, "--timeout=110s", timeout_seconds=120
+        )
 
     def start(self) -> None:
         """Start it; :meth:`wait_ready` says when it works."""
         (self._port,) = free_ports(1)
-        kubeconfig = self._plane.kubeconfig_for_service_account(NAMESPACE, SERVICE_ACCOUNT, seconds=_TOKEN_SECONDS)
-        environment = {**os.environ, "KUBECONFIG": str(kubeconfig)}
+        kubeconfig = self._cluster.kubeconfig_for_service_account(
+            self._namespace, SERVICE_ACCOUNT, seconds=_TOKEN_SECONDS
+        )
+        cache = self._cluster.folder / f"{self._name}-hub"  # a later hub on the same port is another one
+        environment = {**os.environ, "KUBECONFIG": str(kubeconfig), "HUB_CACHE": str(cache)}
         if self._hub_url is not None:
             environment["HF_ENDPOINT"] = self._hub_url
-        http = ("--http-host=127.0.0.1", f"--http-port={self._port}", f"--lease-namespace={NAMESPACE}")
+        http = ("--http-host=127.0.0.1", f"--http-port={self._port}", f"--lease-namespace={self._namespace}")
         command = (str(COMMAND), "run", *http, *self._arguments)
-        self._process = self._plane.run(self._name, command, environment)
+        self._process = self._cluster.run(self._name, command, environment)
 
     def wait_ready(self, seconds: float = _READY_SECONDS) -> None:
         """Wait until /readyz says so.
@@ -123,6 +139,16 @@ class Operator:
             When it did not become ready in time.
         """
         wait_until(f"{self._name} to be ready", self._is_ready, seconds=seconds)
+
+    def check(self) -> None:
+        """Raise when it has ended.
+
+        Raises
+        ------
+        StartError
+            With the end of its log.
+        """
+        self._started.check()
 
     def kill(self) -> None:
         """End it with SIGKILL, as a node that dies would."""
@@ -139,6 +165,9 @@ class Operator:
         if self._process is None:
             raise StartError(f"{self._name} was never started")
         return self._process
+
+    def _rights(self) -> str:
+        return _printed("rbac", f"--namespace={self._namespace}", f"--service-account={SERVICE_ACCOUNT}")
 
     def _is_ready(self) -> bool:
         self._started.check()

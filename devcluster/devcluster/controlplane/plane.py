@@ -96,11 +96,6 @@ class ControlPlane(Cluster):
             self._running.pop(name).end()
         super().stop()
 
-    def keep(self, path: Path) -> None:
-        """Let everything go on without this process, until the one that a file names gets SIGTERM."""
-        super().keep(path)
-        self._running.clear()
-
     def check(self) -> None:
         """Raise when a component has ended.
 
@@ -130,7 +125,12 @@ class ControlPlane(Cluster):
 
     def add_node(self, name: str, kind: NodeKind) -> None:
         """Add a node."""
-        self.kubectl("create", "-f", "-", stdin=yaml.safe_dump(kind.manifest(name)))
+        self.add_nodes({name: kind})
+
+    def add_nodes(self, kinds: Mapping[str, NodeKind]) -> None:
+        """Add several nodes, by name."""
+        manifests = yaml.safe_dump_all(kind.manifest(name) for name, kind in kinds.items())
+        self.kubectl("create", "-f", "-", stdin=manifests)
 
     def remove_node(self, name: str) -> None:
         """Remove a node; its pods are gone with it, some time later."""

@@ -27,6 +27,7 @@ class Leash:
             text=True,
             start_new_session=True,  # a Ctrl-C on the terminal is not for it
         )
+        self.has_let_go = False
         self._hear(f"the folder {folder} cannot be made")
 
     def __enter__(self) -> Self:
@@ -72,6 +73,7 @@ class Leash:
         """
         self._tell(f"keep {path}")
         self._hear(f"{path} cannot be taken")
+        self.has_let_go = True
         self.pipe.close()
 
     def _tell(self, line: str) -> None:

@@ -80,7 +80,12 @@ class Process:
         return code
 
     def end(self, grace_seconds: float = 0) -> None:
-        """End it, at once unless it is given time: kube-apiserver's graceful end takes a minute."""
+        """End it, at once unless it is given time: kube-apiserver's graceful end takes a minute.
+
+        Once the leash has let go it is not ours to end.
+        """
+        if self._leash.has_let_go:
+            return
         if grace_seconds:
             self._process.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):

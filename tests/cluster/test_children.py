@@ -146,3 +146,20 @@ def test_a_new_object_that_is_paused_gets_no_children(live: Live) -> None:
     live.until_condition("m", "PlanCurrent", "Unknown", "Paused")
     assert condition_of(live.get("MistralDeployment", "m"), "Ready")["status"] == "False"
     assert live.find("Deployment", "m") is None
+
+
+def test_a_strangers_claim_that_looks_like_ours_is_left_alone(live: Live) -> None:
+    """An apply that nothing conflicts with would make it ours too, and delete it with the object."""
+    size = {"requests": {"storage": "20Gi"}}
+    claim = {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {"name": "m"},
+        "spec": {"accessModes": ["ReadWriteOnce"], "resources": size},
+    }
+    before = live.create(claim)
+    live.mdep("m", storage={"pvc": {"create": {"size": "20Gi"}}})
+    told = live.until_condition("m", "Ready", "False", "ChildNotOwned")
+    assert "PersistentVolumeClaim" in told["message"]
+    after = live.get("PersistentVolumeClaim", "m")
+    assert after["metadata"]["resourceVersion"] == before["metadata"]["resourceVersion"]

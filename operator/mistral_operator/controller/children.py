@@ -1,8 +1,8 @@
 """Children: applied server-side, never taken from somebody else, pruned when no longer wanted.
 
 What keeps it cheap: an apply is left out when the intent is the last one and the watch shows our own last response.
-What keeps it safe: force is used only on what is known to be ours, because a forced apply takes a stranger's object
-over without an error.
+What keeps it safe: force is used only on what is known to be ours, and where nothing is known to be the apply must
+create. A forced apply takes a stranger's object over without an error, and so does one that conflicts with nothing.
 """
 
 import hashlib
@@ -108,7 +108,7 @@ class Children:
 
     async def _apply(self, resource: Resource, owner: Key, uid: str, manifest: Manifest, *, ours: bool) -> Body:
         try:
-            return await self._cluster.apply(resource, manifest, force=ours)
+            return await self._cluster.apply(resource, manifest if ours else _creating(manifest), force=ours)
         except (ConflictError, RefusedError) as error:
             live = await self._cluster.get(resource, owner.namespace, owner.name)
             if live is not None and _owner_of(live) != uid:
@@ -116,6 +116,11 @@ class Children:
             if live is None or ours or isinstance(error, RefusedError):
                 raise
         return await self._cluster.apply(resource, manifest, force=True)
+
+
+def _creating(manifest: Manifest) -> Manifest:
+    """Return a manifest whose apply creates, or conflicts with whatever is there: etcd's first write has version 2."""
+    return {**manifest, "metadata": {**manifest["metadata"], "resourceVersion": "1"}}
 
 
 def _digest(manifest: Manifest) -> str:

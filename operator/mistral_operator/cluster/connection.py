@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 from typing import TypeAlias
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import yaml
 from kubernetes.aio.client import ApiClient, Configuration
@@ -79,6 +81,16 @@ def _load_service_account(configuration: Configuration) -> bool:
 
 def _client(configuration: Configuration) -> Connection:
     configuration.connection_pool_maxsize = 64
+    if configuration.proxy is None:
+        configuration.proxy = _proxy_of_environment(configuration.host)
+    # else aiohttp looks for a proxy and for a .netrc before every request, each in a thread
+    configuration.client_session_kwargs = {"trust_env": False}
     client = ApiClient(configuration)
     client.user_agent = "mistral-operator"
     return client
+
+
+def _proxy_of_environment(server: str) -> str | None:
+    """Return what HTTPS_PROXY and NO_PROXY say about a server."""
+    url = urlsplit(server)
+    return None if proxy_bypass(url.netloc) else getproxies().get(url.scheme)

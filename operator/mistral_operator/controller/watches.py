@@ -101,6 +101,19 @@ def _register(registry: kopf.OperatorRegistry, resource: Resource, watches: Watc
         watches.seen(resource, event["object"], deleted=event["type"] == "DELETED")
 
 
+class _NoDiff(kopf.DiffBaseStorage):
+    """Compares nothing: kopf would copy each object whole for handlers of changes, and there are none."""
+
+    def build(self, **_: object) -> kopf.BodyEssence:
+        return kopf.BodyEssence()
+
+    def fetch(self, **_: object) -> None:
+        return None
+
+    def store(self, **_: object) -> None:
+        return None
+
+
 class _Forever:
     """Backoffs without an end: an API server that is away is no reason to give up."""
 
@@ -115,6 +128,7 @@ def _settings() -> kopf.OperatorSettings:
     settings.scanning.disabled = True
     settings.peering.standalone = True
     settings.posting.enabled = False
+    settings.persistence.diffbase_storage = _NoDiff()
     settings.networking.error_backoffs = _Forever()
     settings.networking.connect_timeout = 10
     settings.watching.connect_timeout = 10
@@ -138,6 +152,5 @@ async def _connection(client: Connection) -> kopf.ConnectionInfo:
         certificate_path=credentials.certificate_file,
         private_key_path=credentials.key_file,
         proxy_url=credentials.proxy,
-        trust_env=True,  # as our own client does
         expiration=datetime.now(UTC) + _TOKEN_LIFE,
     )

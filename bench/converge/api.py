@@ -1,0 +1,120 @@
+"""The benchmark's own requests to the API server, as administrator."""
+
+import json
+import ssl
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Final, Self
+
+import aiohttp
+import yaml
+
+from bench.converge.errors import BenchmarkError
+from bench.converge.tally import Call, Tally
+from devcluster.controlplane import ControlPlane
+
+WHOLE: Final = "application/json"
+METADATA_ONLY: Final = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+_LONGEST_LINE_BYTES: Final = 4 * 2**20  # one event of a watch: an object is at most 1.5 MiB
+_TIMEOUT: Final = aiohttp.ClientTimeout(total=60)
+_ENDLESS: Final = aiohttp.ClientTimeout(total=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """A kind as the API server serves it."""
+
+    kind: str
+    plural: str
+    path: str  # of its collection; of one namespace where it has any
+
+
+class ApiServer:
+    """One API server; what is asked of it here is counted, to be told from what the operator asks."""
+
+    def __init__(self, session: aiohttp.ClientSession) -> None:
+        self._session = session
+        self._sent: Counter[Call] = Counter()
+
+    @classmethod
+    @asynccontextmanager
+    async def of(cls, plane: ControlPlane) -> AsyncIterator[Self]:
+        """Connect to a control plane."""
+        token = yaml.safe_load(plane.admin_kubeconfig.read_text())["users"][0]["user"]["token"]
+        trust = ssl.create_default_context(cafile=str(plane.ca_file))
+        async with aiohttp.ClientSession(
+            plane.server,
+            headers={"Authorization": f"Bearer {token}", "User-Agent": "benchmark"},
+            connector=aiohttp.TCPConnector(ssl=trust, limit=0),
+            timeout=_TIMEOUT,
+            read_bufsize=_LONGEST_LINE_BYTES,
+        ) as session:
+            yield cls(session)
+
+    @property
+    def sent(self) -> Tally:
+        """What has been asked so far, in the verbs of the API server's metrics."""
+        return Tally.of(self._sent)
+
+    async def resource(self, api_version: str, kind: str, namespace: str) -> Resource:
+        """Ask where a kind is served.
+
+        Raises
+        ------
+        BenchmarkError
+            When it is not.
+        """
+        base = f"/apis/{api_version}" if "/" in api_version else f"/api/{api_version}"
+        async with self._session.get(base) as response:
+            served = (await response.json())["resources"] if response.status == 200 else []
+        for entry in served:
+            if entry["kind"] == kind and "/" not in entry["name"]:
+                inside = f"/namespaces/{namespace}" if entry["namespaced"] else ""
+                return Resource(kind, entry["name"], f"{base}{inside}/{entry['name']}")
+        raise BenchmarkError(
+            f"the API server serves no {kind} of {api_version}: name the file of its CustomResourceDefinition "
+            "under manifests in the operator file"
+        )
+
+    async def create(self, resource: Resource, body: Mapping[str, Any]) -> None:
+        """Create one object."""
+        await self._send("POST", resource.path, resource.plural, body, "application/json")
+
+    async def patch_status(self, resource: Resource, name: str, patch: Mapping[str, Any]) -> None:
+        """Merge a patch into one object's status subresource."""
+        path = f"{resource.path}/{name}/status"
+        await self._send("PATCH", path, f"{resource.plural}/status", patch, "application/merge-patch+json")
+
+    async def version(self, path: str) -> str:
+        """Return the resourceVersion of a collection, to watch it from there."""
+        async with self._session.get(path, params={"limit": "1"}) as response:
+            response.raise_for_status()
+            return str((await response.json())["metadata"]["resourceVersion"])
+
+    async def watch(self, path: str, version: str, accept: str) -> AsyncIterator[tuple[float, dict[str, Any]]]:
+        """Yield a collection's events, each with the monotonic time of its arrival, until the server ends the watch."""
+        query = {"watch": "1", "resourceVersion": version}
+        headers = {"Accept": accept}
+        async with self._session.get(path, params=query, headers=headers, timeout=_ENDLESS) as response:
+            response.raise_for_status()
+            async for line in response.content:
+                arrived = time.monotonic()
+                yield arrived, json.loads(line)
+
+    async def metrics(self) -> str:
+        """Return the API server's metrics."""
+        async with self._session.get("/metrics") as response:
+            response.raise_for_status()
+            return await response.text()
+
+    async def _send(self, method: str, path: str, resource: str, body: Mapping[str, Any], content_type: str) -> None:
+        self._sent[Call(method.lower(), resource)] += 1
+        headers = {"Content-Type": content_type}
+        async with self._session.request(method, path, data=json.dumps(body), headers=headers) as response:
+            if response.status >= 300:
+                said = await response.text()
+                raise BenchmarkError(f"the API server answers {response.status} to {method} {path}: {said[:500]}")
+            await response.read()

@@ -3,7 +3,7 @@
 import pytest
 
 from mistral_vllm.backends import ComputeCapability, HeadSizes, Platform
-from mistral_vllm.runtimes import RELEASES, Selector, UnknownRuntime, find_release, get_runtime
+from mistral_vllm.runtimes import RELEASES, RuntimeName, Selector, UnknownRuntime, find_release, get_runtime
 
 
 def test_releases_follow_one_another() -> None:
@@ -98,3 +98,23 @@ def test_head_sizes(sizes: HeadSizes, inside: set[int], outside: set[int], text:
     assert all(sizes.accept(size) for size in inside)
     assert not any(sizes.accept(size) for size in outside)
     assert str(sizes) == text
+
+
+@pytest.mark.parametrize(
+    ("version", "told"), [("0.11.2", False), ("0.19.0", False), ("0.20.0", True), ("0.33.0", True)]
+)
+def test_releases_that_can_be_told_when_to_end(version: str, told: bool) -> None:
+    """From 0.20 on, requests may be given time to end; a release that does not know the flag would die of it."""
+    release = find_release(version)
+    assert release is not None
+    assert release.shutdown_timeout is told
+
+
+@pytest.mark.parametrize(
+    ("name", "platform"),
+    [("mistral-vllm", Platform.CUDA), ("vllm", Platform.CUDA), ("vllm-cpu", Platform.CPU)],
+)
+def test_the_platform_follows_from_the_name(name: str, platform: Platform) -> None:
+    """Whatever the release: a plan made by another release of the operator can still be rendered."""
+    assert RuntimeName(name).platform is platform
+    assert get_runtime(name, "0.26.0").platform is platform

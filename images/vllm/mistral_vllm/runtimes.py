@@ -45,6 +45,7 @@ class Release(NamedTuple):
     zero_window_is_none: bool
     explicit_hf_formats: bool  # --load-format hf and --tokenizer-mode hf exist
     min_compute_capability: ComputeCapability
+    shutdown_timeout: bool  # --shutdown-timeout exists; without it SIGTERM aborts the requests that run
 
 
 class RuntimeName(StrEnum):
@@ -53,6 +54,11 @@ class RuntimeName(StrEnum):
     MISTRAL_VLLM = "mistral-vllm"  # this project's: stock vLLM with the XFORMERS backend
     VLLM = "vllm"
     VLLM_CPU = "vllm-cpu"
+
+    @property
+    def platform(self) -> Platform:
+        """What the image computes on."""
+        return Platform.CPU if self is RuntimeName.VLLM_CPU else Platform.CUDA
 
 
 class Runtime(NamedTuple):
@@ -103,6 +109,7 @@ _R0_11 = Release(
     zero_window_is_none=False,
     explicit_hf_formats=False,
     min_compute_capability=_VOLTA,
+    shutdown_timeout=False,
 )
 _R0_12 = _R0_11._replace(
     first_minor=12,
@@ -115,7 +122,7 @@ _R0_13 = _R0_12._replace(first_minor=13, last_minor=15, selector=Selector.FLAG)
 _R0_16 = _R0_13._replace(first_minor=16, last_minor=18, remaps_params_window=True)
 _R0_19 = _R0_16._replace(first_minor=19, last_minor=19, zero_window_is_none=True)
 # 0.20 to 0.23 accept transformers 4 and 5; an image built today gets 5
-_R0_20 = _R0_19._replace(first_minor=20, last_minor=21, strict_config=True)
+_R0_20 = _R0_19._replace(first_minor=20, last_minor=21, strict_config=True, shutdown_timeout=True)
 _R0_22 = _R0_20._replace(first_minor=22, last_minor=23, backends=CUDA_BACKENDS_0_22)
 _R0_24 = _R0_22._replace(first_minor=24, last_minor=25, backends=CUDA_BACKENDS)
 _R0_26 = _R0_24._replace(first_minor=26, last_minor=26, selector=Selector.FLAG_PER_KIND, min_compute_capability=_TURING)

@@ -12,11 +12,12 @@ from mistral_operator.rendering.security import container_security, pod_security
 from mistral_operator.rendering.service import CONTAINER_PORT, PORT_NAME
 from mistral_operator.rendering.volumes import render_mounts, render_volumes
 from mistral_vllm.backends import Platform
-from mistral_vllm.runtimes import get_runtime
+from mistral_vllm.runtimes import find_release
 
 CONTAINER_NAME: Final = "vllm"
 _DRAIN_SECONDS: Final = 15  # until every proxy has heard that the endpoint is gone
-_GRACE_SECONDS: Final = 180  # then vLLM ends its running requests
+_GRACE_SECONDS: Final = 180
+_EXIT_SECONDS: Final = 10  # what vLLM takes to end once its requests have
 _GPU_TOLERATION: Final = {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}
 
 
@@ -28,15 +29,15 @@ def render_pod(owner: Owner, spec: MistralDeploymentSpec, resolved: Resolved) ->
     Unrenderable
         When the spec contradicts what every pod has.
     """
-    runtime = get_runtime(resolved.runtime.name, resolved.runtime.version)
-    needs_gpu = runtime.platform is Platform.CUDA
+    # by name alone: a plan that runs is rendered as it is although this operator does not know its release any more
+    needs_gpu = resolved.runtime.name.platform is Platform.CUDA
     pod: Manifest = {
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,  # a Service called vllm would inject VLLM_PORT
         "securityContext": pod_security(spec),
         "terminationGracePeriodSeconds": _grace_seconds(spec),
         "affinity": render_affinity(spec, resolved, needs_gpu=needs_gpu),
-        "tolerations": _tolerations(spec),
+        "tolerations": _tolerations(spec, needs_gpu=needs_gpu),
         "containers": [_container(spec, resolved, needs_gpu=needs_gpu)],
         "volumes": render_volumes(owner, spec),
     }
@@ -62,6 +63,7 @@ def _container(spec: MistralDeploymentSpec, resolved: Resolved, *, needs_gpu: bo
             *resolved.args,
             *("--served-model-name", served),
             *("--host", "0.0.0.0", "--port", str(CONTAINER_PORT)),  # noqa: S104 - the pod's own network
+            *_shutdown_args(spec, resolved),
             *(spec.extra_args or ()),
         ],
         "env": render_environment(spec, resolved),
@@ -71,7 +73,7 @@ def _container(spec: MistralDeploymentSpec, resolved: Resolved, *, needs_gpu: bo
         "securityContext": container_security(spec),
         "volumeMounts": render_mounts(spec),
     }
-    drain = min(_DRAIN_SECONDS, _grace_seconds(spec) // 2)
+    drain = _drain_seconds(spec)
     if drain:
         container["lifecycle"] = {"preStop": {"sleep": {"seconds": drain}}}
     if spec.image is not None and spec.image.pull_policy is not None:
@@ -84,6 +86,23 @@ def _grace_seconds(spec: MistralDeploymentSpec) -> int:
     return _GRACE_SECONDS if wanted is None else wanted
 
 
+def _drain_seconds(spec: MistralDeploymentSpec) -> int:
+    return min(_DRAIN_SECONDS, _grace_seconds(spec) // 2)
+
+
+def _shutdown_args(spec: MistralDeploymentSpec, resolved: Resolved) -> list[str]:
+    """Let running requests end within the grace period: told nothing, vLLM aborts them at SIGTERM."""
+    release = find_release(resolved.runtime.version)
+    seconds = _grace_seconds(spec) - _drain_seconds(spec) - _EXIT_SECONDS
+    if release is None or not release.shutdown_timeout or seconds <= 0 or _says_shutdown_timeout(spec):
+        return []
+    return ["--shutdown-timeout", str(seconds)]
+
+
+def _says_shutdown_timeout(spec: MistralDeploymentSpec) -> bool:
+    return any(argument.replace("_", "-").startswith("--shutdown-timeout") for argument in spec.extra_args or ())
+
+
 def _resources(spec: MistralDeploymentSpec, *, needs_gpu: bool) -> dict[str, Any]:
     """Return the user's resources with the plan's GPUs; a request for GPUs follows from the limit."""
     resources = dict(spec.resources or {})
@@ -93,6 +112,8 @@ def _resources(spec: MistralDeploymentSpec, *, needs_gpu: bool) -> dict[str, Any
     return resources
 
 
-def _tolerations(spec: MistralDeploymentSpec) -> list[dict[str, Any]]:
+def _tolerations(spec: MistralDeploymentSpec, *, needs_gpu: bool) -> list[dict[str, Any]]:
+    if not needs_gpu:
+        return list(spec.tolerations or ())  # nodes with GPUs are for pods that use them
     theirs = [toleration for toleration in spec.tolerations or () if toleration != _GPU_TOLERATION]
     return [dict(_GPU_TOLERATION), *theirs]

@@ -1,6 +1,7 @@
 """The environment of the vLLM container: base, then the plan's, then the user's, each name once.
 
-Two entries of one name answer HTTP 500 to server-side apply.
+Two entries of one name answer HTTP 500 to server-side apply. The user's keep their order and come last: ``$(NAME)`` in
+one of them means a variable that stands before it.
 """
 
 from typing import Any, Final
@@ -37,6 +38,7 @@ def render_environment(spec: MistralDeploymentSpec, resolved: Resolved) -> list[
     if spec.api_key_secret_ref is not None:
         merged["VLLM_API_KEY"] = _from_secret("VLLM_API_KEY", spec.api_key_secret_ref)
     for entry in spec.env or ():
+        merged.pop(entry["name"], None)
         merged[entry["name"]] = entry
     return list(merged.values())
 

@@ -1,7 +1,7 @@
 """Which nodes: those whose GPUs the plan holds for, and no others; the user's own affinity narrows them further."""
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from mistral_operator.api.spec import GpuSpec, MistralDeploymentSpec
@@ -23,14 +23,17 @@ def render_affinity(spec: MistralDeploymentSpec, resolved: Resolved, *, needs_gp
     if not ours:
         return affinity
     node = dict(affinity.get("nodeAffinity") or {})
-    theirs = (node.get(_REQUIRED) or {}).get("nodeSelectorTerms") or [{}]
-    node[_REQUIRED] = {"nodeSelectorTerms": [_both(term, own) for term, own in itertools.product(theirs, ours)]}
+    theirs = (node.get(_REQUIRED) or {}).get("nodeSelectorTerms") or ()
+    if theirs and not any(map(_selects, theirs)):
+        return affinity
+    alternatives = [term for term in theirs if _selects(term)] or [{}]
+    node[_REQUIRED] = {"nodeSelectorTerms": [_both(term, own) for term, own in itertools.product(alternatives, ours)]}
     return affinity | {"nodeAffinity": node}
 
 
 def _terms(gpu: GpuSpec, resolved: Resolved) -> list[list[Expression]]:
     """Return our alternatives: the plan's classes, else what the spec itself asks for."""
-    if resolved.gpu_classes:
+    if any(found.product is not None for found in resolved.gpu_classes):
         product, memory = product_label(gpu.resource_name), memory_label(gpu.resource_name)
         by_memory: dict[int | None, list[str]] = {}
         for found in resolved.gpu_classes:
@@ -52,6 +55,11 @@ def _terms(gpu: GpuSpec, resolved: Resolved) -> list[list[Expression]]:
     newer = {"key": _MAJOR, "operator": "Gt", "values": [major]}
     same = [_in(_MAJOR, [major]), {"key": _MINOR, "operator": "Gt", "values": [str(int(minor) - 1)]}]
     return [[*asked, newer], [*asked, *same]]
+
+
+def _selects(term: Mapping[str, Any]) -> bool:
+    """Tell whether a term selects any node: Kubernetes takes an empty one for "none", not for "all"."""
+    return bool(term.get("matchExpressions") or term.get("matchFields"))
 
 
 def _both(term: dict[str, Any], own: Iterable[Expression]) -> dict[str, Any]:

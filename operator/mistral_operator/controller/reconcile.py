@@ -32,7 +32,7 @@ from mistral_operator.controller.store import Body, Store, version_of
 from mistral_operator.planning.frozen import plan_digest, same_wishes
 from mistral_operator.planning.verdict import Circumstances, Verdict, decide_plan
 from mistral_operator.planning.wishes import Defaults
-from mistral_operator.rendering.children import PRUNABLE, render_children
+from mistral_operator.rendering.children import prunable_kinds, render_children
 from mistral_operator.rendering.owner import Owner, selector_of, selector_text
 from mistral_operator.rendering.problems import Unrenderable
 from mistral_operator.rendering.service import url_of
@@ -176,7 +176,7 @@ class Reconciler:
             return Synced(seen, problem.as_condition())
         synced = await self._children.sync(key, subject.uid, manifests)
         if synced.trouble is None:
-            await self._children.prune(key, subject.uid, manifests, PRUNABLE)
+            await self._children.prune(key, subject.uid, manifests, prunable_kinds(owner, subject.spec))
         return synced
 
     def _previous_status(self, key: Key, body: Manifest) -> MistralDeploymentStatus:

@@ -13,6 +13,15 @@ PRUNABLE: Final = ("PersistentVolumeClaim",)
 """The only kinds that may ever be pruned: every object has one of each other kind."""
 
 
+def prunable_kinds(owner: Owner, spec: MistralDeploymentSpec) -> tuple[str, ...]:
+    """Return the kinds of which a child that is no longer rendered is to be deleted.
+
+    A claim that was created once, and that the spec names now as one that exists, is what pods run on.
+    """
+    named = spec.storage and spec.storage.pvc and spec.storage.pvc.name
+    return () if named == owner.name else PRUNABLE
+
+
 def render_children(owner: Owner, spec: MistralDeploymentSpec, resolved: Resolved) -> tuple[Manifest, ...]:
     """Return the manifests.
 

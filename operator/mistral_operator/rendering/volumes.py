@@ -1,5 +1,6 @@
 """Volumes: where the weights are, what may be written, and the shared memory of tensor parallel."""
 
+import posixpath
 from typing import Any, Final
 
 from mistral_operator.api.rendered import RENDERED_VOLUMES
@@ -47,7 +48,7 @@ def render_mounts(spec: MistralDeploymentSpec) -> list[dict[str, Any]]:
         for name, path in RENDERED_VOLUMES.items()
     ]
     for mount in spec.volume_mounts or ():
-        path = str(mount.get("mountPath", "")).rstrip("/")
+        path = posixpath.normpath("/" + str(mount.get("mountPath", "")).lstrip("/"))
         if path in RENDERED_VOLUMES.values():
             raise _conflict(f"spec.volumeMounts mounts {mount.get('name')!r} at {path}", "Mount it somewhere else")
     return [*ours, *(spec.volume_mounts or ())]

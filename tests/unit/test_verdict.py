@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 
 from mistral_operator.api.conditions import ConditionStatus, Reason
-from mistral_operator.api.spec import MistralDeploymentSpec
+from mistral_operator.api.spec import MistralDeploymentSpec, RuntimeSpec
 from mistral_operator.api.status import Resolved
 from mistral_operator.planning.inventory import UNREADABLE
 from mistral_operator.planning.verdict import Circumstances, ModelAnswer, Verdict, decide_plan
+from mistral_vllm.runtimes import RuntimeName
 from unit.planning_on_clusters import COMMIT, DEFAULTS, H200, L4, NEXT_COMMIT, T4, circumstances, facts, gpus, spec
 
 TRUE, FALSE, UNKNOWN = ConditionStatus.TRUE, ConditionStatus.FALSE, ConditionStatus.UNKNOWN
@@ -227,3 +228,13 @@ def test_paused() -> None:
     assert first.resolved is None
     assert first.backend is not None
     assert first.backend.reason == Reason.NOT_PLANNED
+
+
+def test_a_plan_of_a_release_that_is_not_known_any_more() -> None:
+    """An operator that knows other releases keeps it, and says what it would become."""
+    old = RuntimeSpec(name=RuntimeName.MISTRAL_VLLM, version="0.25.0")
+    frozen = running().model_copy(update={"runtime": old})
+    verdict = decided(spec(), frozen)
+    assert (verdict.resolved, verdict.renderable) == (frozen, True)
+    assert (verdict.hardware.status, verdict.plan.reason) == (TRUE, Reason.PLAN_OUTDATED)
+    assert "runtime mistral-vllm 0.25.0 would become mistral-vllm 0.26.0" in verdict.plan.message

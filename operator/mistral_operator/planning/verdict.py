@@ -18,7 +18,6 @@ from mistral_operator.planning.problems import Problem, Unplannable
 from mistral_operator.planning.wishes import Defaults
 from mistral_vllm.backends import Platform
 from mistral_vllm.profiles import Profile
-from mistral_vllm.runtimes import get_runtime
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,9 +170,9 @@ def _planned_hardware(placement: Placement) -> ConditionValue:
 def _frozen_hardware(spec: MistralDeploymentSpec, frozen: Resolved, circumstances: Circumstances) -> ConditionValue:
     """Hold the frozen plan's GPUs against those the cluster has now."""
     inventory, resource = circumstances.inventory, spec.gpu.resource_name
-    runtime = get_runtime(frozen.runtime.name, frozen.runtime.version)
-    if runtime.platform is not Platform.CUDA:
-        return true(Reason.NO_GPU_NEEDED, f"{runtime} runs on the CPU")
+    runtime = frozen.runtime  # maybe one that this operator does not know any more
+    if runtime.name.platform is not Platform.CUDA:
+        return true(Reason.NO_GPU_NEEDED, f"{runtime.name} {runtime.version} runs on the CPU")
     if not inventory.readable:
         return unknown(
             Reason.NODES_NOT_READABLE, "the operator may not read nodes; grant it get, list and watch on them"

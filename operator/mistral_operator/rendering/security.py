@@ -36,8 +36,7 @@ def _merged(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> dict[str, Any
     merged = dict(ours)
     for name, value in theirs.items():
         before = merged.get(name)
-        # seccompProfile is a union: its type and its localhostProfile belong together
-        if isinstance(before, Mapping) and isinstance(value, Mapping) and name != "seccompProfile":
+        if isinstance(before, Mapping) and isinstance(value, Mapping):
             merged[name] = _merged(before, value)
         else:
             merged[name] = value

@@ -7,12 +7,13 @@ TOOLS := .tools
 UV := $(shell command -v uv 2>/dev/null || echo $(TOOLS)/bin/uv)
 UV_VERSION := 0.13.9
 export UV_PYTHON_DOWNLOADS := never
+export PATH := $(PATH):$(CURDIR)/$(TOOLS)/bin
 RUN := $(UV) run --frozen --no-sync
 
-.PHONY: help setup demo test lint format bench clean
+.PHONY: help setup demo demo-stop test lint format bench clean
 
 help: ## Print this help
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' Makefile
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' Makefile
 
 $(TOOLS)/bin/uv:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -30,8 +31,12 @@ setup-uv: $(filter $(TOOLS)/bin/uv,$(UV))
 
 setup: .venv/.synced ## Install everything into .venv, from the lock file
 
-demo: setup ## Plan three models against a local hub: a window everywhere, in part, and nowhere
-	@$(RUN) python -m devcluster.demo
+# not through uv: Ctrl-C, and whoever kills it, are to reach the demo itself
+demo: setup ## Show the operator at work on a real control plane
+	@.venv/bin/python -m devcluster.demo
+
+demo-stop: setup ## Stop a demo that KEEP=1 left running
+	@.venv/bin/python -m devcluster.demo stop
 
 .PHONY: binaries
 binaries: setup

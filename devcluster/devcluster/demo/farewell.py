@@ -9,7 +9,7 @@ from devcluster.operator import Operator
 _TRIES: Final = (
     ("three replicas", "scale mdep mistral-7b --replicas=3"),
     ("other arguments roll the pods", "patch mdep mistral-7b --type=merge -p 'spec: {extraArgs: [--seed=1]}'"),
-    ("what would break the plan is refused", "patch mdep mistral-7b --type=merge -p 'spec: {env: [{name: HF_TOKEN}]}'"),
+    ("refused, with what to do instead", "patch mdep mistral-7b --type=merge -p 'spec: {env: [{name: HF_TOKEN}]}'"),
     ("every field explains itself", "explain mdep.spec.engine"),
 )
 
@@ -18,11 +18,11 @@ def how_to_go_on(place: Place, operator: Operator, *, stays: bool, kept: bool) -
     """Return lines of at most 80 characters, apart from long paths."""
     yield ""
     if place.is_own:
-        yield "No GPU and no vLLM runs here: kwok plays the kubelets. The rest is real."
+        yield "No GPU and no vLLM runs here: kwok says that pods run. The rest is real."
     else:
         yield "The operator runs on this machine; pods need GPUs and images that your cluster can get."
     if not (stays or kept):
-        yield "This is no terminal, so all of it ends now. KEEP=1 keeps it in the background."
+        yield "This is no terminal, so it ends now." + (" KEEP=1 keeps it in the background." if place.is_own else "")
         return
     folder = place.cluster.folder
     yield "To go on" + (", in another terminal:" if stays else ":")

@@ -5,6 +5,7 @@ import textwrap
 from collections.abc import Sequence
 from typing import Final
 
+_KEY: Final = re.compile(r"\s*[\w ]+:\s+(?=\S)")
 _BETWEEN_COLUMNS: Final = re.compile(r"\s{2,}(?=\S)|$")
 
 
@@ -29,13 +30,14 @@ def wrap(text: str, width: int) -> str:
     """Break lines at words, and let what follows hang below the value they began with."""
     wrapped = []
     for line in text.splitlines():
+        if len(line) <= width:
+            wrapped.append(line)
+            continue
         lead = len(line) - len(line.lstrip())
-        key = re.match(r"\s*[\w ]+:\s+", line)
-        hang = min(key.end() if key else lead + 2, width // 2)
-        wrapped += textwrap.wrap(
-            line, width, subsequent_indent=" " * hang, break_long_words=False, break_on_hyphens=False,
-            drop_whitespace=True, replace_whitespace=False,
-        ) or [""]  # fmt: skip
+        key = _KEY.match(line)
+        hang = key.end() if key is not None and key.end() <= width // 2 else lead
+        pieces = textwrap.wrap(line[hang:], width - hang, break_long_words=False, break_on_hyphens=False)
+        wrapped += [line[:hang] + pieces[0], *(" " * hang + piece for piece in pieces[1:])]
     return "\n".join(wrapped)
 
 

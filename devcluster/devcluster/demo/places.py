@@ -51,9 +51,9 @@ def own_place(screen: Screen) -> Iterator[Place]:
     """Bring up a control plane, and stop it at the end."""
     plane = ControlPlane(Progress(screen.console))
     try:
-        with screen.step(f"Kubernetes {KUBERNETES_VERSION} on this machine"):
+        with screen.step(f"Kubernetes {KUBERNETES_VERSION} on this machine, with kwok in place of kubelets"):
             plane.start()
-        with screen.step("nodes with H200, A100, L4, T4, and one without a GPU"):
+        with screen.step("6 nodes that do not exist: H200, A100, L4, T4, one without a GPU"):
             plane.add_nodes(_NODES)
             (plane.folder / "bin").mkdir()
             (plane.folder / "bin" / "kubectl").symlink_to(plane.kubectl_path)
@@ -78,7 +78,7 @@ def guest_place(screen: Screen, context: str) -> Iterator[Place]:
             step.say(f"context {context}: Kubernetes {cluster.version}")
             _refuse_a_taken_cluster(cluster)
         try:
-            kubectl = f"kubectl --context={context} --namespace={_GUEST_NAMESPACE}"
+            kubectl = f"kubectl --context={context} -n {_GUEST_NAMESPACE}"
             yield Place(cluster, _GUEST_NAMESPACE, _GUEST_NAMESPACE, kubectl, is_own=False)
         finally:
             with screen.step(f"removing what the demo made in context {context}"):
@@ -114,10 +114,15 @@ def _refuse_a_taken_cluster(cluster: ExistingCluster) -> None:
 
 
 def _remove_from(cluster: ExistingCluster) -> None:
-    """Remove namespace and rights, and the CustomResourceDefinition unless others have come to use it."""
+    """Remove all of it, but the CustomResourceDefinition if others have come to use it.
+
+    The namespace goes last: as long as it is there, :func:`clean_up_guest_place` finds that something is left.
+    """
+    if cluster.get("crd", _CRD) is not None:
+        cluster.kubectl("delete", _CRD, "--all", f"--namespace={_GUEST_NAMESPACE}", "--timeout=50s")
+        if cluster.get(_CRD, "--all-namespaces") is None:
+            cluster.kubectl("delete", "crd", _CRD, "--timeout=50s")
     Operator(cluster, None, namespace=_GUEST_NAMESPACE).uninstall()
-    if cluster.get("crd", _CRD) is not None and not cluster.get(_CRD, "--all-namespaces")["items"]:
-        cluster.kubectl("delete", "crd", _CRD, "--timeout=50s")
 
 
 def _demo_stop(context: str) -> str:

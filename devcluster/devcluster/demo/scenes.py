@@ -21,6 +21,7 @@ from devcluster.operator import Operator
 _EXAMPLES: Final = Path(__file__).parents[3] / "examples"
 _NAMES: Final = ("mistral-7b", "mistral-nemo")
 _READY_SECONDS: Final = 60.0
+_GUEST_READY_SECONDS: Final = 30.0  # pods that need GPUs and images may never be
 _TOKEN: Final = {"name": "hf-token", "key": "token"}
 
 
@@ -58,7 +59,7 @@ def play(screen: Screen, settings: Settings, environment: Mapping[str, str]) -> 
             for line in how_to_go_on(place, operator, stays=stays, kept=settings.keep):
                 screen.say(line)
             if stays:
-                _stay(place, operator)
+                _stay(screen, place, operator)
         finally:
             operator.stop()
 
@@ -97,22 +98,22 @@ def _wait(screen: Screen, place: Place, operator: Operator) -> Sequence[Seen]:
         return [Seen.of(body) for body in found["items"]]
 
     with screen.step("waiting for Ready") as step:
-        return watch_until_ready(look, step.say, seconds=_READY_SECONDS)
+        return watch_until_ready(look, step.say, seconds=_READY_SECONDS if place.is_own else _GUEST_READY_SECONDS)
 
 
 def _show(screen: Screen, place: Place) -> None:
     """Show what kubectl says, below the command that makes it say so."""
-    table = _command(screen, place, "get mdep -o wide")
+
+    def said(words: str, remark: str = "") -> str:
+        screen.say()
+        screen.say(f"$ {place.kubectl} {words}{remark}", style="bold")
+        return place.cluster.kubectl(f"--namespace={place.namespace}", *words.split())
+
+    table = said("get mdep -o wide").rstrip()
     screen.show(table if screen.width is None else fold_table(table, screen.width))
-    description = _command(screen, place, f"describe mdep {_NAMES[0]}", "   # from Status on, less the plan's details")
+    description = said(f"describe mdep {_NAMES[0]}", "   # from Status on, the plan's details left out")
     shown = excerpt(description, "Status", without=("Resolved",))
     screen.show(shown if screen.width is None else wrap(shown, screen.width))
-
-
-def _command(screen: Screen, place: Place, words: str, remark: str = "") -> str:
-    screen.say()
-    screen.say(f"$ {place.kubectl} {words}{remark}", style="bold")
-    return place.cluster.kubectl(f"--namespace={place.namespace}", *words.split())
 
 
 def _why(seen: Sequence[Seen], endpoint: str | None, settings: Settings) -> str:
@@ -122,7 +123,7 @@ def _why(seen: Sequence[Seen], endpoint: str | None, settings: Settings) -> str:
     return "\n".join(told)
 
 
-def _stay(place: Place, operator: Operator) -> None:
+def _stay(screen: Screen, place: Place, operator: Operator) -> None:
     """Stay until Ctrl-C, as long as all goes on."""
     try:
         while True:
@@ -130,4 +131,6 @@ def _stay(place: Place, operator: Operator) -> None:
             place.cluster.check()
             operator.check()
     except KeyboardInterrupt:
-        return
+        screen.say()
+        if place.is_own:
+            screen.say("Stopped, and nothing is left.")

@@ -52,11 +52,7 @@ class Screen:
         """Show a step while it runs, and how long it took."""
         begun = time.monotonic()
         if self.is_terminal:
-            columns = (
-                SpinnerColumn(finished_text=" "),
-                TextColumn("{task.description}", markup=False),
-                TimeElapsedColumn(),
-            )
+            columns = (TimeElapsedColumn(), SpinnerColumn(), TextColumn("{task.description}", markup=False))
             with Bar(*columns, console=self.console, transient=True) as bar:
                 bar.add_task(text, total=None)
                 step = Step(bar, text)

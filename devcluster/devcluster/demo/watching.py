@@ -34,7 +34,7 @@ class Seen:
         )
 
     def __str__(self) -> str:
-        return f"{self.name} is {self.phase}"
+        return f"{self.name} is {self.phase}{'' if self.is_ready else f' ({self.reason})'}"
 
 
 def watch_until_ready(

@@ -14,6 +14,8 @@ from mistral_operator.controller.keys import Key
 
 _BACKOFF_FIRST_SECONDS: Final = 0.1
 _BACKOFF_MOST_SECONDS: Final = 30.0
+_DOUBLINGS: Final = 16  # more than it takes to the most; a float ends at 1024
+_SUPERSEDED: Final = 64  # wishes that no longer count and are kept until they would be due
 
 
 class Cause(IntEnum):
@@ -57,13 +59,16 @@ class WorkQueue:
         due = self._clock() + seconds
         self._due[key] = due
         heapq.heappush(self._later, (due, next(self._count), key))
+        if len(self._later) > 2 * len(self._due) + _SUPERSEDED:
+            self._later = [wish for wish in self._later if self._due.get(wish[2]) == wish[0]]
+            heapq.heapify(self._later)
         self._wake.set()
 
     def retry(self, key: Key) -> float:
         """Want a failed key to be worked on again, each time later than the last; return in how many seconds."""
         failures = self._failures.get(key, 0)
         self._failures[key] = failures + 1
-        seconds = min(_BACKOFF_FIRST_SECONDS * 2.0**failures, _BACKOFF_MOST_SECONDS)
+        seconds = min(_BACKOFF_FIRST_SECONDS * 2.0 ** min(failures, _DOUBLINGS), _BACKOFF_MOST_SECONDS)
         self.add_after(key, seconds)
         return seconds
 

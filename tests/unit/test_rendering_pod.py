@@ -148,7 +148,7 @@ def test_another_time_to_end(written: str) -> None:
     assert [argument for argument in args if argument.startswith("--shutdown")] == [written]
 
 
-@pytest.mark.parametrize(("version", "told"), [("0.19.1", False), ("0.20.0", True), ("0.99.0", False)])
+@pytest.mark.parametrize(("version", "told"), [("0.17.1", False), ("0.18.0", True), ("0.99.0", False)])
 def test_releases_that_cannot_be_told_when_to_end(version: str, told: bool) -> None:
     """An engine dies of a flag it does not know, so only releases that are known to have it get it."""
     image = {"repository": "vllm/vllm-openai", "runtime": {"name": "vllm", "version": version}}

@@ -101,10 +101,10 @@ def test_head_sizes(sizes: HeadSizes, inside: set[int], outside: set[int], text:
 
 
 @pytest.mark.parametrize(
-    ("version", "told"), [("0.11.2", False), ("0.19.0", False), ("0.20.0", True), ("0.33.0", True)]
+    ("version", "told"), [("0.11.2", False), ("0.17.0", False), ("0.18.0", True), ("0.33.0", True)]
 )
 def test_releases_that_can_be_told_when_to_end(version: str, told: bool) -> None:
-    """From 0.20 on, requests may be given time to end; a release that does not know the flag would die of it."""
+    """From 0.18 on, requests may be given time to end; a release that does not know the flag would die of it."""
     release = find_release(version)
     assert release is not None
     assert release.shutdown_timeout is told

@@ -119,16 +119,17 @@ _R0_12 = _R0_11._replace(
     explicit_hf_formats=True,
 )
 _R0_13 = _R0_12._replace(first_minor=13, last_minor=15, selector=Selector.FLAG)
-_R0_16 = _R0_13._replace(first_minor=16, last_minor=18, remaps_params_window=True)
-_R0_19 = _R0_16._replace(first_minor=19, last_minor=19, zero_window_is_none=True)
+_R0_16 = _R0_13._replace(first_minor=16, last_minor=17, remaps_params_window=True)
+_R0_18 = _R0_16._replace(first_minor=18, last_minor=18, shutdown_timeout=True)
+_R0_19 = _R0_18._replace(first_minor=19, last_minor=19, zero_window_is_none=True)
 # 0.20 to 0.23 accept transformers 4 and 5; an image built today gets 5
-_R0_20 = _R0_19._replace(first_minor=20, last_minor=21, strict_config=True, shutdown_timeout=True)
+_R0_20 = _R0_19._replace(first_minor=20, last_minor=21, strict_config=True)
 _R0_22 = _R0_20._replace(first_minor=22, last_minor=23, backends=CUDA_BACKENDS_0_22)
 _R0_24 = _R0_22._replace(first_minor=24, last_minor=25, backends=CUDA_BACKENDS)
 _R0_26 = _R0_24._replace(first_minor=26, last_minor=26, selector=Selector.FLAG_PER_KIND, min_compute_capability=_TURING)
 _R0_27 = _R0_26._replace(first_minor=27, last_minor=33, all_full_layers_slide=False)
 
-RELEASES: Final = (_R0_11, _R0_12, _R0_13, _R0_16, _R0_19, _R0_20, _R0_22, _R0_24, _R0_26, _R0_27)
+RELEASES: Final = (_R0_11, _R0_12, _R0_13, _R0_16, _R0_18, _R0_19, _R0_20, _R0_22, _R0_24, _R0_26, _R0_27)
 DEFAULT_VERSION: Final = "0.26.0"  # the one release the XFORMERS backend is written for and tested on
 
 

@@ -48,13 +48,13 @@ def test_a_hub_that_was_never_there_is_told_and_waited_for(solo: Live, tmp_path:
     with HubServer(put_models(tmp_path, MODEL)) as hub:
         url, port = hub.url, port_of(hub)
     with Operator(solo.plane, url, arguments=QUICK, name="operator-no-hub") as operator:
+        operator.wait_ready()  # without a hub it is no less ready
         solo.mdep("m", MODEL)
         told = solo.until_condition("m", "ModelResolved", "False", "HubUnreachable")
         for said in (MODEL, url, "Check the network, the proxy settings and HF_ENDPOINT"):
             assert said in told["message"]
         solo.until_condition("m", "Ready", "False", "HubUnreachable")
         assert solo.get("MistralDeployment", "m")["status"]["phase"] == "Resolving"
-        operator.wait_ready()  # a hub that is away does not make the operator unready
 
         def failures() -> float:
             return total(operator, "mistral_operator_hub_reads_total", result="HubUnreachable")
@@ -75,7 +75,8 @@ def test_a_hub_that_goes_away_takes_nothing_down(solo: Live, tmp_path: Path) -> 
     with ExitStack() as hub_up:
         hub = hub_up.enter_context(HubServer(tmp_path))
         port = port_of(hub)
-        with Operator(solo.plane, hub.url, arguments=QUICK, name="operator-hub-away"):
+        with Operator(solo.plane, hub.url, arguments=QUICK, name="operator-hub-away") as operator:
+            operator.wait_ready()
             solo.mdep("m", MODEL)
             ready = condition_of(solo.until_ready("m"), "Ready")
             before, pods_before, events = children(solo), pods(solo), solo.events("m")
@@ -120,6 +121,7 @@ def test_an_operator_that_starts_without_a_hub_keeps_every_child(solo: Live, tmp
     with ExitStack() as hub_up:
         hub = hub_up.enter_context(HubServer(tmp_path))
         with Operator(solo.plane, hub.url, arguments=QUICK, name="operator-restarted") as operator:
+            operator.wait_ready()
             solo.mdep("m", MODEL, replicas=2)
             ready = condition_of(solo.until_ready("m"), "Ready")
             before, pods_before = children(solo), pods(solo)

@@ -1,6 +1,5 @@
 """The command's root: what it is called, its version, and its subcommands."""
 
-from importlib import metadata
 from typing import Annotated
 
 import typer
@@ -26,6 +25,8 @@ app.command()(rbac)
 
 def _print_version(wanted: bool) -> None:
     if wanted:
+        from importlib import metadata  # noqa: PLC0415 - brings the mail parser along
+
         typer.echo(f"mistral-operator {metadata.version('mistral-operator')}")
         raise typer.Exit
 

@@ -3,9 +3,6 @@
 import json
 
 import typer
-import yaml
-
-from mistral_operator.api.crd import custom_resource_definition
 
 
 def crd() -> None:
@@ -15,5 +12,9 @@ def crd() -> None:
 
 def crd_yaml() -> str:
     """Return the CustomResourceDefinition as YAML."""
+    import yaml  # noqa: PLC0415 - nobody who only plans should wait for it
+
+    from mistral_operator.api.crd import custom_resource_definition  # noqa: PLC0415
+
     plain = json.loads(json.dumps(custom_resource_definition()))  # schemas that are shared would become YAML aliases
     return yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=120)

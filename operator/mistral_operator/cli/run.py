@@ -10,10 +10,7 @@ from typing import Annotated
 
 import typer
 
-from mistral_operator.api.spec import RuntimeSpec
-from mistral_operator.cli.logs import set_up_logs
 from mistral_operator.controller.settings import HubSettings, LeaseSettings, Settings
-from mistral_operator.planning.wishes import Defaults
 from mistral_vllm.runtimes import DEFAULT_VERSION, RuntimeName, UnknownRuntime, get_runtime
 
 
@@ -78,6 +75,9 @@ def run(
     """Run the operator: watch MistralDeployments, plan them, and keep their pods as planned."""
     if log_level not in ("DEBUG", "INFO", "WARNING", "ERROR") or log_format not in ("json", "text"):
         raise typer.BadParameter("--log-level is DEBUG, INFO, WARNING or ERROR; --log-format is json or text")
+    from mistral_operator.api.spec import RuntimeSpec  # noqa: PLC0415 - nobody who only plans should wait for it
+    from mistral_operator.planning.wishes import Defaults  # noqa: PLC0415
+
     try:
         get_runtime(runtime, vllm)
     except UnknownRuntime as error:
@@ -116,6 +116,7 @@ def run(
 
 async def _run(settings: Settings, context: str | None, log_level: str, *, json: bool) -> int:
     # the client and kopf take a second to import, and nobody who only plans should wait for them
+    from mistral_operator.cli.logs import set_up_logs  # noqa: PLC0415
     from mistral_operator.cluster.connection import NoClusterError, connect  # noqa: PLC0415
     from mistral_operator.controller.app import WatchesEndedError, run  # noqa: PLC0415
 

@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from mistral_operator.planning.wishes import Defaults
+if TYPE_CHECKING:  # the command line shows these defaults, and the models of the resource take long to import
+    from mistral_operator.planning.wishes import Defaults
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ class HubSettings:
 class Settings:
     """One operator."""
 
-    defaults: Defaults
+    defaults: "Defaults"
     namespaces: tuple[str, ...] = ()  # empty: all of them
     identity: str = "mistral-operator"
     workers: int = 16

@@ -2,14 +2,23 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from mistral_operator.api import names
 from mistral_operator.api.conditions import ConditionType
 from mistral_operator.api.spec import MistralDeploymentSpec
 from mistral_operator.api.status import MistralDeploymentStatus
+
+_SENTENCES: Final = {
+    "extra_forbidden": "there is no such field",
+    "missing": "is required",
+    "model_type": "must be an object",
+    "dict_type": "must be an object",
+}
+"""By pydantic's type of error; for others its own sentence will do."""
 
 
 class SpecInvalidError(Exception):
@@ -100,4 +109,8 @@ def write_status(status: MistralDeploymentStatus) -> dict[str, Any]:
 
 def _told(root: str, error: ValidationError) -> str:
     found = error.errors(include_url=False)
-    return "; ".join(f"{'.'.join(str(part) for part in (root, *one['loc']))}: {one['msg']}" for one in found)
+    return "; ".join(f"{'.'.join(str(part) for part in (root, *one['loc']))}: {_sentence(one)}" for one in found)
+
+
+def _sentence(found: ErrorDetails) -> str:
+    return _SENTENCES.get(found["type"], found["msg"])

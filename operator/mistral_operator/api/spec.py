@@ -63,7 +63,9 @@ class GpuSpec(ApiModel):
 
     products: list[Annotated[str, Field(min_length=1, max_length=63)]] | None = Field(None, min_length=1, max_length=32)
     """Products as GPU Feature Discovery labels them (nvidia.com/gpu.product), such as NVIDIA-H200."""
-    min_memory: str | None = Field(None, max_length=32, pattern=r"^[0-9]+(\.[0-9]+)?(Ki|Mi|Gi|Ti|k|M|G|T)?$")
+    min_memory: str | None = Field(
+        None, max_length=32, pattern=r"^[1-9][0-9]{0,11}(\.[0-9]{1,6})?(Ki|Mi|Gi|Ti|k|M|G|T)?$"
+    )
     """Least memory of one GPU, such as 80Gi. A GPU may have up to 5 % less: an 80 GB card reports 81,559 MiB."""
     min_compute_capability: str | None = Field(None, pattern=r"^[0-9]{1,2}\.[0-9]$")
     """Least CUDA compute capability, such as "8.0"."""

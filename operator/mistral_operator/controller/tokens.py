@@ -28,12 +28,19 @@ class _Known(NamedTuple):
 
 
 class Tokens:
-    """Reads tokens, each at most once in ``believed_seconds``."""
+    """Reads tokens, each at most once in ``believed_seconds``; ``reader`` is who asks, as errors name them."""
 
-    def __init__(self, cluster: Cluster, clock: Callable[[], float], believed_seconds: float) -> None:
+    def __init__(
+        self,
+        cluster: Cluster,
+        clock: Callable[[], float],
+        believed_seconds: float,
+        reader: str = "the operator's ServiceAccount",
+    ) -> None:
         self._cluster = cluster
         self._clock = clock
         self._believed_seconds = believed_seconds
+        self._reader = reader
         self._known: dict[tuple[str, str, str], _Known] = {}
 
     async def read(self, namespace: str, reference: SecretKeyRef) -> str:
@@ -62,8 +69,8 @@ class Tokens:
         except ForbiddenError:
             raise TokenError(
                 Reason.TOKEN_SECRET_UNREADABLE,
-                f"{where}, named by spec.hfTokenSecretRef, may not be read by the operator.",
-                "Grant the operator's ServiceAccount get on Secrets.",
+                f"{where}, named by spec.hfTokenSecretRef, may not be read by {self._reader}.",
+                f"Grant {self._reader} get on Secrets.",
             ) from None
         if secret is None:
             raise TokenError(

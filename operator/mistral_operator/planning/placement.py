@@ -4,13 +4,14 @@ The most capable class that admits a plan leads: its backend and its batch sizes
 would run exactly the same command is admitted beside it; the rest is left out, each with its reason.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 from mistral_operator.api.conditions import Reason
 from mistral_operator.api.spec import GpuSpec, MistralDeploymentSpec
 from mistral_operator.planning.facts import GpuClass, ModelFacts
-from mistral_operator.planning.fit import why_it_does_not_fit
+from mistral_operator.planning.fit import Remedies, what_would_fit, why_it_does_not_fit
 from mistral_operator.planning.inventory import Inventory
 from mistral_operator.planning.memory import MemoryPlan
 from mistral_operator.planning.plan import Plan, make_plan
@@ -20,6 +21,13 @@ from mistral_operator.planning.request import PlanRequest
 from mistral_operator.planning.wishes import MEMORY_TOLERANCE, Defaults, request_of
 from mistral_vllm.backends import ComputeCapability, Platform
 from mistral_vllm.profiles import Profile
+
+_IN_THE_SPEC: Final = Remedies(
+    shorter="set spec.engine.maxModelLen to {tokens} or less",
+    more_gpus="raise spec.parallelism.tensor",
+    larger_gpus="add larger GPUs",
+    match="Widen spec.gpu, lower spec.parallelism, or add such a node",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,16 +71,46 @@ def place(
     """
     request = request_of(spec, _described(spec.gpu), defaults)
     if request.runtime.platform is not Platform.CUDA:
-        cpu = replace(request, gpu=GpuClass(0, None))
-        message = f"{request.runtime} runs on the CPU"
-        return _unplaced(make_plan(facts, cpu, profiles), Reason.NO_GPU_NEEDED, message)
+        return _on_the_cpu(facts, request, profiles)
     there = inventory.of_resource(spec.gpu.resource_name)
     if not there:
         return _on_the_spec_alone(facts, spec, request, inventory, profiles)
-    admitted, left_out = _filter(spec, there)
-    if not admitted:
-        raise _no_match(left_out)
-    return _lead(facts, request, admitted, left_out, profiles)
+    admitted, left_out = _filter(there, lambda gpu: _excluded(spec, gpu))
+    return _lead(facts, request, admitted, left_out, profiles, _IN_THE_SPEC)
+
+
+def place_request(
+    facts: ModelFacts,
+    request: PlanRequest,
+    inventory: Inventory,
+    profiles: Sequence[Profile],
+    remedies: Remedies,
+) -> Placement:
+    """Plan a model on the GPUs of a cluster without a spec: any product will do, ``request.gpu`` is looked up.
+
+    Raises
+    ------
+    Unplannable
+        As :func:`place`; and when the cluster has no GPU that labels describe.
+    """
+    if request.runtime.platform is not Platform.CUDA:
+        return _on_the_cpu(facts, request, profiles)
+    resource = request.gpu.resource_name
+    there = inventory.of_resource(resource)
+    if not there:
+        raise Unplannable(
+            Problem.HARDWARE,
+            Reason.NO_GPU_NODES,
+            f"no node offers {resource} with GPU Feature Discovery's labels",
+            remedies.match,
+        )
+    admitted, left_out = _filter(there, lambda gpu: _too_few(gpu, request.tensor_parallel))
+    return _lead(facts, request, admitted, left_out, profiles, remedies)
+
+
+def _on_the_cpu(facts: ModelFacts, request: PlanRequest, profiles: Sequence[Profile]) -> Placement:
+    plan = make_plan(facts, replace(request, gpu=GpuClass(0, None)), profiles)
+    return _unplaced(plan, Reason.NO_GPU_NEEDED, f"{request.runtime} runs on the CPU")
 
 
 def _described(gpu: GpuSpec) -> GpuClass:
@@ -92,7 +130,7 @@ def _on_the_spec_alone(
     profiles: Sequence[Profile],
 ) -> Placement:
     plan = make_plan(facts, request, profiles)
-    _refuse_what_does_not_fit(plan)
+    _refuse_what_does_not_fit(plan, _IN_THE_SPEC)
     described = "spec.gpu" if spec.gpu.min_memory or spec.gpu.min_compute_capability else "the model"
     if not inventory.readable:
         message = (
@@ -111,10 +149,12 @@ def _unplaced(plan: Plan, reason: Reason, message: str) -> Placement:
     return Placement(plan, (), (), reason, message, plan.memory)
 
 
-def _filter(spec: MistralDeploymentSpec, there: Sequence[GpuClass]) -> tuple[list[GpuClass], list[LeftOut]]:
+def _filter(
+    there: Sequence[GpuClass], excluded: Callable[[GpuClass], str | None]
+) -> tuple[list[GpuClass], list[LeftOut]]:
     admitted, left_out = [], []
     for gpu in there:
-        why = _excluded(spec, gpu)
+        why = excluded(gpu)
         if why is None:
             admitted.append(gpu)
         else:
@@ -123,9 +163,12 @@ def _filter(spec: MistralDeploymentSpec, there: Sequence[GpuClass]) -> tuple[lis
 
 
 def _excluded(spec: MistralDeploymentSpec, gpu: GpuClass) -> str | None:
-    """Say which constraint of the spec a class does not meet; what no label tells cannot be met."""
+    """Say which constraint of the spec a class does not meet; what no label tells cannot be met.
+
+    Only a class that flags describe has no product: it stands for those that the spec names.
+    """
     wanted, needed = spec.gpu, spec.parallelism.tensor * spec.parallelism.pipeline
-    if wanted.products and gpu.product not in wanted.products:
+    if wanted.products and gpu.product is not None and gpu.product not in wanted.products:
         return "not among spec.gpu.products"
     if wanted.min_memory and (gpu.memory_bytes or 0) < parse_bytes(wanted.min_memory) * MEMORY_TOLERANCE:
         return f"less memory than spec.gpu.minMemory {wanted.min_memory}"
@@ -133,19 +176,18 @@ def _excluded(spec: MistralDeploymentSpec, gpu: GpuClass) -> str | None:
         least = ComputeCapability.parse(wanted.min_compute_capability)
         if gpu.compute_capability is None or gpu.compute_capability < least:
             return f"below spec.gpu.minComputeCapability {least}"
-    if (gpu.per_node or 0) < needed:
-        return f"a node has at most {gpu.per_node} of them, a pod needs {needed}"
-    return None
+    return _too_few(gpu, needed)
 
 
-def _no_match(left_out: Sequence[LeftOut]) -> Unplannable:
+def _too_few(gpu: GpuClass, needed: int) -> str | None:
+    if (gpu.per_node or 0) >= needed:
+        return None
+    return f"a node has at most {gpu.per_node} of them, a pod needs {needed}"
+
+
+def _no_match(left_out: Sequence[LeftOut], remedies: Remedies) -> Unplannable:
     told = "; ".join(f"{left.gpu}: {left.message}" for left in left_out)
-    return Unplannable(
-        Problem.HARDWARE,
-        Reason.NO_MATCHING_GPU,
-        f"no GPU of the cluster matches: {told}",
-        "Widen spec.gpu, lower spec.parallelism, or add such a node",
-    )
+    return Unplannable(Problem.HARDWARE, Reason.NO_MATCHING_GPU, f"no GPU matches: {told}", remedies.match)
 
 
 def _lead(
@@ -154,7 +196,10 @@ def _lead(
     admitted: Sequence[GpuClass],
     left_out: list[LeftOut],
     profiles: Sequence[Profile],
+    remedies: Remedies,
 ) -> Placement:
+    if not admitted:
+        raise _no_match(left_out, remedies)
     leader: Plan | None = None
     classes: list[GpuClass] = []
     memory: list[MemoryPlan] = []
@@ -163,7 +208,7 @@ def _lead(
         wanted = request if leader is None else _like(request, leader)
         try:
             plan = make_plan(facts, replace(wanted, gpu=gpu), profiles)
-            _refuse_what_does_not_fit(plan)
+            _refuse_what_does_not_fit(plan, remedies)
         except Unplannable as error:
             first_error = first_error or error
             left_out.append(LeftOut(gpu, error.message))
@@ -196,14 +241,11 @@ def _backends(plan: Plan) -> str:
     return f"{' and '.join(sorted(set(plan.decision.backends.values())))} in {plan.precision.dtype}"
 
 
-def _refuse_what_does_not_fit(plan: Plan) -> None:
-    if plan.memory is None or plan.memory.fits:
-        return
-    longest = plan.memory.largest_max_model_len_tokens
-    shorter = f"Set spec.engine.maxModelLen to {longest} or less, raise" if longest else "Raise"
-    raise Unplannable(
-        Problem.HARDWARE,
-        Reason.DOES_NOT_FIT,
-        why_it_does_not_fit(plan, plan.memory),
-        f"{shorter} spec.parallelism.tensor, or add larger GPUs",
-    )
+def _refuse_what_does_not_fit(plan: Plan, remedies: Remedies) -> None:
+    if plan.memory is not None and not plan.memory.fits:
+        raise Unplannable(
+            Problem.HARDWARE,
+            Reason.DOES_NOT_FIT,
+            why_it_does_not_fit(plan, plan.memory),
+            what_would_fit(plan.memory, remedies),
+        )

@@ -3,10 +3,15 @@
 Sizes are bytes, lengths are tokens. A key that does not apply is absent.
 """
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from mistral_operator.planning.facts import GpuClass
 from mistral_operator.planning.memory import MemoryPlan
 from mistral_operator.planning.plan import Plan
+
+if TYPE_CHECKING:  # a plan without a file and without a cluster needs neither
+    from mistral_operator.cli.deployments import PlannedDeployment
+    from mistral_operator.planning.placement import Placement
 
 
 def plan_document(plan: Plan) -> dict[str, Any]:
@@ -23,6 +28,23 @@ def plan_document(plan: Plan) -> dict[str, Any]:
             "assumptions": list(plan.assumptions),
         }
     )
+
+
+def placement_document(placement: "Placement") -> dict[str, Any]:
+    """Return a plan on a cluster's GPUs as JSON values."""
+    admitted = [_gpu_class(gpu) | {"admitted": True} for gpu in placement.classes]
+    left_out = [_gpu_class(left.gpu) | {"admitted": False, "message": left.message} for left in placement.left_out]
+    return {**plan_document(placement.plan), "gpuClasses": [*admitted, *left_out]}
+
+
+def deployment_document(planned: "PlannedDeployment") -> dict[str, Any]:
+    """Return the plan of a MistralDeployment as JSON values."""
+    return {"name": planned.name, "namespace": planned.namespace, **placement_document(planned.placement)}
+
+
+def _gpu_class(gpu: GpuClass) -> dict[str, Any]:
+    capability = None if gpu.compute_capability is None else str(gpu.compute_capability)
+    return _present({"product": gpu.product, "memory": gpu.memory_bytes, "computeCapability": capability})
 
 
 def _model(plan: Plan) -> dict[str, Any]:

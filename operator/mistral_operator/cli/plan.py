@@ -1,67 +1,70 @@
-"""``mistral-operator plan``: from a model's name to its attention backend, its memory and vLLM's arguments.
+"""``mistral-operator plan``: from a model, or from a MistralDeployment, to backend, memory, arguments and manifests.
 
-Reads the model, plans it, prints it. What no flag tells is assumed, and every assumption is printed.
+Reads what is to be planned, plans it as the operator would, prints it. Without a cluster its GPU is what flags say.
 """
 
-import json
 import sys
-from collections.abc import Sequence
-from enum import IntEnum, StrEnum
-from typing import Annotated, NoReturn
+from typing import Annotated, Final
 
 import typer
 
-from mistral_operator.cli.document import plan_document
-from mistral_operator.hub import HubError, read_model
-from mistral_operator.planning.facts import GpuClass
-from mistral_operator.planning.memory import MemoryPlan
-from mistral_operator.planning.plan import Plan, make_plan
-from mistral_operator.planning.problems import Problem, Unplannable
-from mistral_operator.planning.quantity import gib, parse_bytes
-from mistral_operator.planning.request import PlanRequest
-from mistral_vllm.backends import AUTO, BACKEND_NAMES, ComputeCapability, Platform
+from mistral_operator.cli.ending import ExitCode, Refused, refusals
+from mistral_operator.cli.flags import (
+    DEFAULT_CAPABILITY,
+    DEFAULT_GPU_MEMORY,
+    ON_CLUSTER,
+    ON_FLAGS,
+    Flags,
+    refuse_contradictions,
+)
+from mistral_operator.cli.printing import Output, print_deployments, print_one
+from mistral_operator.hub import read_model
+from mistral_operator.planning.fit import what_would_fit, why_it_does_not_fit
+from mistral_operator.planning.plan import make_plan
+from mistral_vllm.backends import AUTO, BACKEND_NAMES
 from mistral_vllm.profiles import load_profiles
-from mistral_vllm.runtimes import DEFAULT_VERSION, Runtime, RuntimeName, UnknownRuntime, get_runtime
+from mistral_vllm.runtimes import DEFAULT_VERSION, RuntimeName
 
-_DEFAULT_CAPABILITY = "9.0"
-_DEFAULT_GPU_MEMORY = "80Gi"
-
-
-class ExitCode(IntEnum):
-    """What the command's exit code tells a script."""
-
-    PLANNED = 0
-    USAGE = 2
-    MODEL = 3  # the model or its layout cannot be read
-    PLACEMENT = 4  # no valid backend, or it does not fit
-
-
-class Output(StrEnum):
-    """What to print."""
-
-    TEXT = "text"
-    JSON = "json"
-    YAML = "yaml"
+_IMAGE: Final = "the operator's own default"
 
 
 def plan(
+    ctx: typer.Context,
     model: Annotated[
-        str, typer.Argument(metavar="MODEL", help="A model's id on the hub, or a local folder.", show_default=False)
-    ],
+        str | None, typer.Argument(metavar="MODEL", help="A model's id on the hub, or a local folder.")
+    ] = None,
     *,
+    file: Annotated[
+        str | None,
+        typer.Option("-f", "--file", help="Plan the MistralDeployments of this file instead; - is standard input."),
+    ] = None,
+    context: Annotated[
+        str | None, typer.Option(help="Plan on the GPUs of this kubeconfig context's cluster.", show_default="none")
+    ] = None,
     revision: Annotated[str, typer.Option(help="Branch, tag or commit.")] = "main",
     hf_endpoint: Annotated[
         str | None, typer.Option(help="Hub or mirror to read.", envvar="HF_ENDPOINT", show_default="huggingface.co")
     ] = None,
-    vllm: Annotated[str | None, typer.Option(help="vLLM release.", show_default=DEFAULT_VERSION)] = None,
+    vllm: Annotated[
+        str | None, typer.Option(help="vLLM release.", envvar="RUNTIME_VERSION", show_default=DEFAULT_VERSION)
+    ] = None,
     runtime: Annotated[
         str | None,
-        typer.Option(help=f"Image's engine: {', '.join(RuntimeName)}.", show_default="mistral-vllm where it exists"),
+        typer.Option(
+            help=f"Image's engine: {', '.join(RuntimeName)}.",
+            envvar="RUNTIME_NAME",
+            show_default="mistral-vllm where it exists",
+        ),
     ] = None,
-    compute_capability: Annotated[
-        str | None, typer.Option(help="Of the GPU.", show_default=_DEFAULT_CAPABILITY)
+    image_repository: Annotated[
+        str | None,
+        typer.Option(help="vLLM image where a file names none.", envvar="IMAGE_REPOSITORY", show_default=_IMAGE),
     ] = None,
-    gpu_memory: Annotated[str | None, typer.Option(help="Of one GPU.", show_default=_DEFAULT_GPU_MEMORY)] = None,
+    image_tag: Annotated[
+        str | None, typer.Option(help="Its tag.", envvar="IMAGE_TAG", show_default=DEFAULT_VERSION)
+    ] = None,
+    compute_capability: Annotated[str | None, typer.Option(help="Of the GPU.", show_default=DEFAULT_CAPABILITY)] = None,
+    gpu_memory: Annotated[str | None, typer.Option(help="Of one GPU.", show_default=DEFAULT_GPU_MEMORY)] = None,
     gpus: Annotated[int, typer.Option(min=1, max=1024, help="GPUs of one pod (tensor parallel).")] = 1,
     max_model_len: Annotated[
         int | None, typer.Option(min=1, max=2**31, help="Longest sequence, in tokens.", show_default="the model's own")
@@ -73,10 +76,17 @@ def plan(
     extra_arg: Annotated[
         list[str] | None, typer.Option(help="Argument for vLLM itself; may be repeated.", show_default=False)
     ] = None,
-    output: Annotated[Output, typer.Option("-o", "--output", help="What to print.")] = Output.TEXT,
+    output: Annotated[
+        Output, typer.Option("-o", "--output", help="What to print; manifests need a file.")
+    ] = Output.TEXT,
 ) -> None:
-    """Plan one model: its attention layout, backend, memory and vLLM's arguments. Needs no cluster."""
-    request = _request(
+    """Plan a model, or the MistralDeployments of a file: attention, memory, arguments, manifests. Needs no cluster."""
+    if (model is None) == (file is None):
+        raise typer.BadParameter("name either a MODEL or, with -f, a file with MistralDeployments")
+    if output is Output.MANIFESTS and file is None:
+        raise typer.BadParameter("manifests are those of a MistralDeployment: name a file with -f")
+    refuse_contradictions(ctx, from_file=file is not None, on_cluster=context is not None)
+    flags = Flags(
         runtime=runtime,
         vllm=vllm,
         compute_capability=compute_capability,
@@ -89,121 +99,64 @@ def plan(
         kv_cache_dtype=kv_cache_dtype,
         extra_args=tuple(extra_arg or ()),
         hf_endpoint=hf_endpoint,
+        image_repository=image_repository,
+        image_tag=image_tag,
     )
     try:
-        facts = read_model(model, revision=revision, endpoint=hf_endpoint)
+        if file is not None:
+            sys.exit(_plan_file(file, flags, context, output))
+        elif context is not None:
+            _plan_on_cluster(model or "", revision, flags, context, output)
+        else:
+            _plan_on_flags(model or "", revision, flags, output)
+    except Refused as refused:
+        refused.tell()
+        sys.exit(refused.code)
+
+
+def _plan_on_flags(model: str, revision: str, flags: Flags, output: Output) -> None:
+    request = flags.request(on_cluster=False)
+    with refusals():
+        facts = read_model(model, revision=revision, endpoint=flags.hf_endpoint)
         made = make_plan(facts, request, load_profiles())
-    except HubError as error:
-        _fail(ExitCode.MODEL, error.message, error.next_step)
-    except Unplannable as error:
-        code = ExitCode.MODEL if error.problem is Problem.MODEL else ExitCode.PLACEMENT
-        untold = [f"{no.backend}: {no.message}" for no in error.rejected if no.message not in error.message]
-        _fail(code, error.message, error.next_step, untold)
-    _print(made, output)
+    print_one(made, output)
     if made.memory is not None and not made.memory.fits:
-        _fail(ExitCode.PLACEMENT, *_why_it_does_not_fit(made, made.memory))
+        cause = why_it_does_not_fit(made, made.memory)
+        raise Refused(ExitCode.PLACEMENT, cause, what_would_fit(made.memory, ON_FLAGS))
 
 
-def _request(
-    *,
-    runtime: str | None,
-    vllm: str | None,
-    compute_capability: str | None,
-    gpu_memory: str | None,
-    gpus: int,
-    max_model_len: int | None,
-    attention_backend: str,
-    xformers: bool,
-    dtype: str | None,
-    kv_cache_dtype: str,
-    extra_args: tuple[str, ...],
-    hf_endpoint: str | None,
-) -> PlanRequest:
-    """Turn flags into a request; a flag that means nothing ends the command with a usage error."""
-    assumptions = []
-    engine = _runtime(runtime, vllm)
-    if runtime is None or vllm is None:
-        assumptions.append(f"runtime: {engine} (say otherwise with --runtime and --vllm)")
-    try:
-        capability = ComputeCapability.parse(compute_capability or _DEFAULT_CAPABILITY)
-        memory_bytes = parse_bytes(gpu_memory or _DEFAULT_GPU_MEMORY)
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from error
-    on_cuda = engine.platform is Platform.CUDA
-    if on_cuda and (compute_capability is None or gpu_memory is None):
-        assumptions.append(
-            f"GPU: {gib(memory_bytes)} of memory, compute capability {capability} "
-            "(say otherwise with --gpu-memory and --compute-capability)"
-        )
-    if max_model_len is None:
-        assumptions.append("context: the longest the model's config allows (say otherwise with --max-model-len)")
-    wanted = attention_backend.upper()
-    if wanted != AUTO.upper() and wanted not in BACKEND_NAMES:
-        raise typer.BadParameter(
-            f"attention backend {attention_backend!r} is unknown. Use Auto, or one of {', '.join(BACKEND_NAMES)}."
-        )
-    return PlanRequest(
-        runtime=engine,
-        gpu=GpuClass(memory_bytes, capability if on_cuda else None),
-        tensor_parallel=gpus,
-        attention_backend=None if wanted == AUTO.upper() else wanted,
-        xformers_installed=xformers,
-        max_model_len_tokens=max_model_len,
-        dtype=dtype,
-        kv_cache_dtype=kv_cache_dtype,
-        extra_args=extra_args,
-        hf_endpoint=hf_endpoint,
-        assumptions=tuple(assumptions),
-    )
+def _plan_on_cluster(model: str, revision: str, flags: Flags, context: str, output: Output) -> None:
+    from mistral_operator.cli.cluster_facts import read_cluster  # noqa: PLC0415 - the client takes long to import
+    from mistral_operator.planning.placement import place_request  # noqa: PLC0415
+
+    request = flags.request(on_cluster=True)
+    cluster = read_cluster(context)
+    with refusals():
+        facts = read_model(model, revision=revision, endpoint=flags.hf_endpoint)
+        placement = place_request(facts, request, cluster.inventory, load_profiles(), ON_CLUSTER)
+    print_one(placement.plan, output, placement)
 
 
-def _runtime(name: str | None, version: str | None) -> Runtime:
-    """Return the engine; a release this project has no image for is stock vLLM unless said otherwise."""
-    version = (version or DEFAULT_VERSION).strip().removeprefix("v")
-    name = name or (RuntimeName.MISTRAL_VLLM if version == DEFAULT_VERSION else RuntimeName.VLLM)
-    try:
-        return get_runtime(name, version)
-    except UnknownRuntime as error:
-        raise typer.BadParameter(str(error)) from error
+def _plan_file(file: str, flags: Flags, context: str | None, output: Output) -> int:
+    """Plan each MistralDeployment of a file; one that cannot be planned does not keep the others from it."""
+    from mistral_operator.cli.deployments import plan_deployment  # noqa: PLC0415 - nobody else needs the resource
+    from mistral_operator.cli.files import read_deployments  # noqa: PLC0415
 
+    flags.request(on_cluster=context is not None)  # a flag that means nothing is told before anything is read
+    asked = read_deployments(file)
+    cluster = None
+    if context is not None:
+        from mistral_operator.cli.cluster_facts import read_cluster  # noqa: PLC0415 - the client takes long to import
 
-def _print(made: Plan, output: Output) -> None:
-    if output is Output.JSON:
-        typer.echo(json.dumps(plan_document(made), indent=2))
-    elif output is Output.YAML:
-        import yaml  # noqa: PLC0415 - most plans are read as text
-
-        typer.echo(yaml.safe_dump(plan_document(made), sort_keys=False, allow_unicode=True, width=120), nl=False)
-    else:
-        from rich.console import Console  # noqa: PLC0415 - scripts need no drawing
-
-        from mistral_operator.cli.text import print_plan  # noqa: PLC0415
-
-        print_plan(made, Console(highlight=False))
-
-
-def _why_it_does_not_fit(made: Plan, memory: MemoryPlan) -> tuple[str, str]:
-    """Return the cause with its numbers, and the change that would make it fit."""
-    count, cache = made.request.tensor_parallel, memory.kv_cache
-    where = f"{made.facts.id} does not fit on {count} GPU{'s' if count > 1 else ''} of {gib(memory.total_bytes)}"
-    if not memory.largest_max_model_len_tokens:
-        taken = f"weights {gib(memory.weights_bytes)} and working memory {gib(memory.working_bytes)} a GPU"
-        return (
-            f"{where}: {taken} leave too little of {gib(memory.usable_bytes)} for a KV cache",
-            "Use more GPUs (--gpus) or larger ones (--gpu-memory)",
-        )
-    needed = f"a sequence of {made.max_model_len_tokens:,} tokens needs {cache.blocks_per_request:,} KV cache blocks"
-    shorter = f"--max-model-len {memory.largest_max_model_len_tokens} or less"
-    return (
-        f"{where}: {needed}, and {cache.blocks:,} fit",
-        f"Use {shorter}, more GPUs (--gpus), or larger ones (--gpu-memory)",
-    )
-
-
-def _fail(code: ExitCode, message: str, next_step: str, details: Sequence[str] = ()) -> NoReturn:
-    """End the command: what is wrong, its details, what to do."""
-    typer.echo(f"Error: {message.rstrip('.')}.", err=True)
-    for detail in details:
-        typer.echo(f"  - {detail}", err=True)
-    typer.echo(f"Next: {next_step.rstrip('.')}.", err=True)
-    sys.exit(code)
+        references = ((one.namespace, one.spec.hf_token_secret_ref) for one in asked)
+        cluster = read_cluster(context, [(where, what) for where, what in references if what is not None])
+    planned, code = [], ExitCode.PLANNED
+    for one in asked:
+        try:
+            planned.append(plan_deployment(one, flags, cluster))
+        except Refused as refused:
+            refused.tell(str(one))
+            code = max(code, refused.code)
+    if planned and not (output is Output.MANIFESTS and code):  # half of the manifests are better not applied
+        print_deployments(planned, output)
+    return code

@@ -2,6 +2,7 @@
 
 import shlex
 from itertools import groupby
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
@@ -14,12 +15,15 @@ from mistral_vllm.layer_types import LayerType
 from mistral_vllm.layout import AttentionLayout
 from mistral_vllm.reasons import DecisionReason
 
+if TYPE_CHECKING:  # a plan without a file and without a cluster has none
+    from mistral_operator.planning.placement import Placement
+
 _SLIDING, _FULL = "▄", "█"
 _BAR_WIDTH = 60
 
 
-def print_plan(plan: Plan, console: Console) -> None:
-    """Print the whole plan."""
+def print_plan(plan: Plan, console: Console, placement: "Placement | None" = None) -> None:
+    """Print the whole plan, and the GPUs it holds for where a placement tells."""
     console.print(_title(plan))
     memory = _memory(plan)
     for heading, rows in (("Model", _model(plan)), ("Attention", _attention(plan)), ("Memory of one GPU", memory)):
@@ -28,6 +32,8 @@ def print_plan(plan: Plan, console: Console) -> None:
             if rows is memory:
                 _draw_memory(plan, console)
             console.print(_grid(rows))
+    if placement is not None:
+        _print_gpus(placement, console)
     _print_rejected(plan, console)
     _print_list("Warnings", [f"{found.reason}: {found.message}" for found in plan.findings], "yellow", console)
     _print_list("Assumed", list(plan.assumptions), "cyan", console)
@@ -142,6 +148,14 @@ def _draw_memory(plan: Plan, console: Console) -> None:
     bar.append(f"  {gib(memory.total_bytes)}", style="dim")
     console.print(bar)
     console.print(legend)
+
+
+def _print_gpus(placement: "Placement", console: Console) -> None:
+    rows: list[tuple[str, Text | str]] = [("runs on", str(gpu)) for gpu in placement.classes]
+    rows = rows or [("runs on", placement.message)]
+    rows += [("left out", f"{left.gpu}: {left.message}") for left in placement.left_out]
+    console.print("\n[bold]GPUs[/bold]")
+    console.print(_grid(rows))
 
 
 def _print_rejected(plan: Plan, console: Console) -> None:

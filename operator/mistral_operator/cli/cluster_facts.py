@@ -1,0 +1,66 @@
+"""What ``--context`` tells: the GPUs of a cluster's nodes, and hub tokens out of its Secrets."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from mistral_operator.api.spec import SecretKeyRef
+from mistral_operator.cli.ending import ExitCode, Refused
+from mistral_operator.cluster.client import Cluster
+from mistral_operator.cluster.connection import NoClusterError, connect
+from mistral_operator.cluster.contexts import namespace_of
+from mistral_operator.cluster.errors import ClusterError, ForbiddenError
+from mistral_operator.cluster.resources import NODES
+from mistral_operator.controller.tokens import TokenError, Tokens
+from mistral_operator.planning.inventory import Inventory, gpus_of_node, inventory_of
+
+WantedToken = tuple[str | None, SecretKeyRef]
+"""Namespace (None: the context's own) and key of a Secret."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterFacts:
+    """One cluster, as far as a plan depends on it."""
+
+    namespace: str  # the context's own
+    inventory: Inventory
+    tokens: dict[WantedToken, str | Refused] = field(repr=False)
+
+
+def read_cluster(context: str, wanted: Sequence[WantedToken] = ()) -> ClusterFacts:
+    """Read a cluster through a context of the kubeconfig; a token that cannot be had is its object's affair.
+
+    Raises
+    ------
+    Refused
+        When there is no such context, or the API server does not answer or does not let its nodes be read.
+    """
+    try:
+        return asyncio.run(_read(context, wanted))
+    except NoClusterError as error:
+        step = "Name a context that `kubectl config get-contexts` shows"
+        raise Refused(ExitCode.USAGE, f"--context {context} leads to no cluster: {error}", step) from error
+    except ClusterError as error:
+        if isinstance(error, ForbiddenError):
+            step = "Use a context that may list nodes, or describe the GPU with --gpu-memory and --compute-capability"
+        else:
+            step = "Check that the cluster is up and that the context is the right one"
+        raise Refused(ExitCode.USAGE, f"the cluster of --context {context} cannot be read: {error}", step) from error
+
+
+async def _read(context: str, wanted: Sequence[WantedToken]) -> ClusterFacts:
+    namespace = namespace_of(context)
+    async with await connect(context) as connection:
+        cluster = Cluster(connection)
+        nodes = [gpus_of_node(node) async for page in cluster.pages(NODES) for node in page]
+        source = Tokens(cluster, time.monotonic, 0, reader=f"the user of context {context}")
+        tokens = {one: await _token(source, one[0] or namespace, one[1]) for one in wanted}
+    return ClusterFacts(namespace, inventory_of(nodes), tokens)
+
+
+async def _token(source: Tokens, namespace: str, reference: SecretKeyRef) -> str | Refused:
+    try:
+        return await source.read(namespace, reference)
+    except TokenError as error:
+        return Refused(ExitCode.MODEL, error.message, error.next_step)

@@ -1,0 +1,142 @@
+"""Planning a MistralDeployment of a file: the functions the operator plans and renders with, in its order."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+from huggingface_hub import get_token
+
+from mistral_operator.api import names
+from mistral_operator.api.conditions import Reason
+from mistral_operator.api.spec import MistralDeploymentSpec, RuntimeSpec
+from mistral_operator.cli.ending import Refused, refusals
+from mistral_operator.cli.files import AskedDeployment
+from mistral_operator.cli.flags import Flags
+from mistral_operator.hub.remote import HubReader
+from mistral_operator.planning.facts import GpuClass
+from mistral_operator.planning.frozen import freeze
+from mistral_operator.planning.inventory import Inventory
+from mistral_operator.planning.placement import Placement, place
+from mistral_operator.planning.quantity import gib
+from mistral_operator.planning.wishes import Defaults, image_of, runtime_of
+from mistral_operator.rendering.children import render_children
+from mistral_operator.rendering.owner import Manifest, Owner
+from mistral_vllm.profiles import load_profiles
+from mistral_vllm.runtimes import DEFAULT_VERSION
+
+if TYPE_CHECKING:  # importing a client takes longer than a plan without a cluster
+    from mistral_operator.cli.cluster_facts import ClusterFacts
+
+DEFAULT_REPOSITORY: Final = "mistral-vllm"
+_NO_NAMESPACE: Final = "default"
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedDeployment:
+    """One MistralDeployment, and what the operator would make of it."""
+
+    name: str
+    namespace: str
+    placement: Placement  # shown with all assumptions, and with the memory of the smallest GPU as the plan's
+    manifests: tuple[Manifest, ...]  # in the order in which they are applied, without ownerReferences
+    assumptions: tuple[str, ...]  # what neither the file nor a flag told, one sentence each
+
+    def __str__(self) -> str:
+        return f"{names.KIND} {self.namespace}/{self.name}"
+
+
+def plan_deployment(asked: AskedDeployment, flags: Flags, cluster: "ClusterFacts | None") -> PlannedDeployment:
+    """Plan one MistralDeployment, on a cluster's GPUs or on the one that flags describe.
+
+    Raises
+    ------
+    Refused
+        When there is no plan.
+    """
+    spec, defaults = asked.spec, _defaults(flags)
+    namespace = asked.namespace or (_NO_NAMESPACE if cluster is None else cluster.namespace)
+    inventory = _described(spec, flags) if cluster is None else cluster.inventory
+    with refusals():
+        reader = HubReader(flags.hf_endpoint, _token(asked, cluster))
+        facts = reader.read(spec.model.id, spec.model.revision)
+        placement = place(facts, spec, inventory, defaults, load_profiles())
+        resolved = freeze(placement, spec, defaults, generation=1, replan=asked.replan)
+        manifests = render_children(Owner(asked.name, namespace), spec, resolved)
+    assumptions = (
+        *_about_the_image(spec, flags, defaults),
+        *_about_the_gpu(placement, flags, described=cluster is None),
+        *_about_the_rest(asked, namespace, on_cluster=cluster is not None),
+    )
+    all_assumptions = (*assumptions, *placement.plan.assumptions)
+    plan = replace(placement.plan, memory=placement.memory, assumptions=all_assumptions)
+    return PlannedDeployment(asked.name, namespace, replace(placement, plan=plan), manifests, assumptions)
+
+
+def _defaults(flags: Flags) -> Defaults:
+    """Return what the operator would take where the spec is silent, if it was set up with these flags."""
+    engine = flags.engine()
+    return Defaults(
+        image_repository=flags.image_repository or DEFAULT_REPOSITORY,
+        image_tag=flags.image_tag or DEFAULT_VERSION,
+        runtime=RuntimeSpec(name=engine.name, version=engine.version),
+        hf_endpoint=flags.hf_endpoint,
+    )
+
+
+def _described(spec: MistralDeploymentSpec, flags: Flags) -> Inventory:
+    """Return one class of GPU of no product, as many on a node as a pod needs; the spec's least counts if no flag."""
+    described = GpuClass(
+        memory_bytes=flags.gpu_memory_bytes(spec.gpu.min_memory),
+        compute_capability=flags.capability(spec.gpu.min_compute_capability),
+        resource_name=spec.gpu.resource_name,
+        per_node=spec.parallelism.tensor * spec.parallelism.pipeline,
+    )
+    return Inventory(frozenset({described}))
+
+
+def _token(asked: AskedDeployment, cluster: "ClusterFacts | None") -> str | bool | None:
+    """Return the token that the operator would read with; this machine's own where its Secret is out of reach."""
+    reference = asked.spec.hf_token_secret_ref
+    if cluster is None:
+        return None
+    if reference is None:
+        return False
+    token = cluster.tokens[asked.namespace, reference]
+    if isinstance(token, Refused):
+        raise token
+    return token
+
+
+def _about_the_image(spec: MistralDeploymentSpec, flags: Flags, defaults: Defaults) -> Iterator[str]:
+    if (spec.image is None or spec.image.runtime is None) and not (flags.image_repository or flags.image_tag):
+        runtime = runtime_of(spec, defaults)
+        yield (
+            f"image: {image_of(spec, defaults)}, which contains {runtime.name} {runtime.version} (say otherwise with "
+            "spec.image; or with --image-repository, --image-tag, --runtime and --vllm, as the operator's own settings)"
+        )
+
+
+def _about_the_gpu(placement: Placement, flags: Flags, *, described: bool) -> Iterator[str]:
+    if not placement.known:
+        yield f"GPU: {placement.message}"
+    if not described or placement.reason is Reason.NO_GPU_NEEDED:
+        return
+    if flags.gpu_memory is None or flags.compute_capability is None:
+        for gpu in placement.classes:
+            yield (
+                f"GPU: {gib(gpu.memory_bytes or 0)} of memory, compute capability {gpu.compute_capability} (say "
+                "otherwise with --gpu-memory and --compute-capability, or name a cluster with --context)"
+            )
+
+
+def _about_the_rest(asked: AskedDeployment, namespace: str, *, on_cluster: bool) -> Iterator[str]:
+    reference = asked.spec.hf_token_secret_ref
+    if not on_cluster and reference is not None:
+        yield (
+            f"hub: read with this machine's own token, if it has one, in place of Secret {namespace}/{reference.name} "
+            "(name its cluster with --context)"
+        )
+    elif not on_cluster and get_token() is not None:
+        yield "hub: read with this machine's own token; the operator sends none (name one in spec.hfTokenSecretRef)"
+    if asked.namespace is None:
+        yield f"namespace: {namespace} (say otherwise with metadata.namespace)"

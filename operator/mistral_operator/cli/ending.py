@@ -1,0 +1,65 @@
+"""How the command ends when there is no plan: one sentence, the next step, an exit code."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from enum import IntEnum
+
+import typer
+
+from mistral_operator.hub import HubError
+from mistral_operator.planning.problems import Problem, Unplannable
+from mistral_operator.rendering.problems import Unrenderable
+
+
+class ExitCode(IntEnum):
+    """What the command's exit code tells a script."""
+
+    PLANNED = 0
+    USAGE = 2  # a flag, a file or a context that means nothing
+    MODEL = 3  # the model or its layout cannot be read
+    PLACEMENT = 4  # no valid backend, or it does not fit
+
+
+class Refused(Exception):
+    """There is no plan.
+
+    Attributes
+    ----------
+    code : ExitCode
+    message : str
+        The cause.
+    next_step : str
+        What to do about it.
+    details : sequence of str
+        Causes of their own, one sentence each.
+    """
+
+    def __init__(self, code: ExitCode, message: str, next_step: str, details: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.next_step = next_step
+        self.details = details
+
+    def tell(self, about: str | None = None) -> None:
+        """Print what is wrong, its details, what to do; ``about`` names the object where there may be several."""
+        prefix = f"{about}: " if about else ""
+        typer.echo(f"Error: {prefix}{self.message.rstrip('.')}.", err=True)
+        for detail in self.details:
+            typer.echo(f"  - {detail}", err=True)
+        typer.echo(f"Next: {self.next_step.rstrip('.')}.", err=True)
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """Turn what reading, planning and rendering raise into :class:`Refused`."""
+    try:
+        yield
+    except HubError as error:
+        raise Refused(ExitCode.MODEL, error.message, error.next_step) from error
+    except Unplannable as error:
+        code = ExitCode.MODEL if error.problem is Problem.MODEL else ExitCode.PLACEMENT
+        untold = [f"{no.backend}: {no.message}" for no in error.rejected if no.message not in error.message]
+        raise Refused(code, error.message, error.next_step, untold) from error
+    except Unrenderable as error:
+        raise Refused(ExitCode.PLACEMENT, error.message, error.next_step) from error

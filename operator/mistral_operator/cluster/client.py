@@ -13,7 +13,7 @@ import aiohttp
 
 from mistral_operator.api.names import MANAGER
 from mistral_operator.cluster.connection import Connection
-from mistral_operator.cluster.errors import ClusterError, NotFoundError, UnreachableError, error_of
+from mistral_operator.cluster.errors import ClusterError, NotFoundError, NotLeadingError, UnreachableError, error_of
 from mistral_operator.cluster.resources import Resource
 
 Manifest = dict[str, Any]
@@ -30,11 +30,19 @@ class Cluster:
     ----------
     on_answer
         Is told the method and the HTTP status of every answer; 0 where none came.
+    may_write
+        Is asked before every request that is no GET; always, when None.
     """
 
-    def __init__(self, client: Connection, on_answer: Callable[[str, int], None] | None = None) -> None:
+    def __init__(
+        self,
+        client: Connection,
+        on_answer: Callable[[str, int], None] | None = None,
+        may_write: Callable[[], bool] | None = None,
+    ) -> None:
         self._client = client
         self._on_answer = on_answer
+        self._may_write = may_write
 
     async def get(self, resource: Resource, namespace: str | None, name: str) -> Manifest | None:
         """Return one object, or None where there is none."""
@@ -123,6 +131,8 @@ class Cluster:
                 body=body,
                 auth_settings=["BearerToken"],
             )
+            if method != "GET" and self._may_write is not None and not self._may_write():
+                raise NotLeadingError(what, 0, "not sent, because this process leads no more")
             response = await self._client.call_api(*prepared, _request_timeout=_TIMEOUT)
             content = await response.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
@@ -131,12 +141,26 @@ class Cluster:
         self._count(method, response.status)
         if response.status >= 300:
             raise _error(what, response.status, content)
-        answer: Manifest = json.loads(content)
-        return answer
+        return _object(what, response.status, content)
 
     def _count(self, method: str, status: int) -> None:
         if self._on_answer is not None:
             self._on_answer(method, status)
+
+
+def _object(what: str, status: int, content: bytes) -> Manifest:
+    """Read an answer; what is no JSON object comes from something between us and the API server."""
+    try:
+        answer = json.loads(content)
+    except ValueError:
+        answer = None
+    if not isinstance(answer, dict):
+        raise UnreachableError(what, status, f"the answer is no JSON object but {_shown(content)!r}")
+    return answer
+
+
+def _shown(content: bytes) -> str:
+    return content[:300].decode(errors="replace")
 
 
 def _error(what: str, status: int, content: bytes) -> ClusterError:
@@ -145,5 +169,5 @@ def _error(what: str, status: int, content: bytes) -> ClusterError:
         answer = json.loads(content)
         message, reason = str(answer["message"]), str(answer.get("reason", ""))
     except (ValueError, LookupError, TypeError):
-        message, reason = content[:300].decode(errors="replace") or "no message", ""
+        message, reason = _shown(content) or "no message", ""
     return error_of(what, status, message, reason)

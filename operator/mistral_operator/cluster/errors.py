@@ -22,7 +22,13 @@ class ClusterError(Exception):
 
 
 class UnreachableError(ClusterError):
-    """No answer, or one that says "later" (429, 5xx)."""
+    """No answer, or one that says "later" (429, 5xx), or that our credentials have just run out (401)."""
+
+    transient = True
+
+
+class NotLeadingError(ClusterError):
+    """A write that was not sent, because this process does not lead."""
 
     transient = True
 
@@ -38,7 +44,7 @@ class ConflictError(ClusterError):
 
 
 class ForbiddenError(ClusterError):
-    """401 or 403: a missing right, a quota, a policy, or a namespace that is being deleted."""
+    """403: a missing right, a quota, a policy, or a namespace that is being deleted."""
 
 
 class RefusedError(ClusterError):
@@ -57,9 +63,9 @@ def error_of(what: str, status: int, message: str, reason: str) -> ClusterError:
         kind = NotFoundError
     elif status == 409:
         kind = ConflictError
-    elif status in (401, 403):
+    elif status == 403:
         kind = ForbiddenError
-    elif wrong_object or (400 <= status < 500 and status not in (408, 429)):
+    elif wrong_object or (400 <= status < 500 and status not in (401, 408, 429)):
         kind = RefusedError
     else:
         kind = UnreachableError

@@ -76,6 +76,10 @@ class _Shared:
         self.store = Store(time.monotonic)
         self.queue = WorkQueue(time.monotonic)
         self.elector = Elector(self.cluster, settings.lease, settings.identity, time.monotonic, log)
+        # what the leader does goes through a client of its own, which looks at the lease before each write
+        self.leaders_cluster = Cluster(
+            client, on_answer=self.metrics.count_request, may_write=lambda: self.elector.leading
+        )
         self.listed = asyncio.Event()  # the first lists are done
 
 
@@ -132,7 +136,7 @@ async def _operate(shared: _Shared, nodes: Nodes, stop: asyncio.Event, runner: w
 
 def _reconciler(shared: _Shared, nodes: Nodes, models: Models) -> Reconciler:
     return Reconciler(
-        cluster=shared.cluster,
+        cluster=shared.leaders_cluster,
         store=shared.store,
         models=models,
         nodes=nodes,

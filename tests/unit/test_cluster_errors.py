@@ -1,0 +1,47 @@
+"""What an answer of the API server means: whether it may help to ask again, and what the sentence names."""
+
+import pytest
+
+from mistral_operator.cluster.errors import (
+    ClusterError,
+    ConflictError,
+    ForbiddenError,
+    NotFoundError,
+    RefusedError,
+    UnreachableError,
+    error_of,
+)
+
+UNKNOWN_FIELD = "failed to create typed patch object: .spec.foo: field not declared in schema"
+DUPLICATE = 'failed to create typed patch object: .env: duplicate entries for key [name="A"]'
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "kind", "transient"),
+    [
+        (400, "bad", RefusedError, False),
+        (401, "Unauthorized", UnreachableError, True),  # a token that is just being renewed
+        (403, "exceeded quota", ForbiddenError, False),
+        (404, "not found", NotFoundError, False),
+        (405, "not allowed", RefusedError, False),
+        (408, "timeout", UnreachableError, True),
+        (409, "modified", ConflictError, True),
+        (410, "continue token expired", RefusedError, False),
+        (413, "too large", RefusedError, False),
+        (422, "invalid", RefusedError, False),
+        (429, "too many", UnreachableError, True),
+        (500, "etcd is away", UnreachableError, True),
+        (500, UNKNOWN_FIELD, RefusedError, False),
+        (500, DUPLICATE, RefusedError, False),
+        (502, "bad gateway", UnreachableError, True),
+        (503, "unavailable", UnreachableError, True),
+        (504, DUPLICATE, UnreachableError, True),
+        (302, "elsewhere", UnreachableError, True),
+    ],
+)
+def test_what_a_status_means(status: int, message: str, kind: type[ClusterError], transient: bool) -> None:
+    """A wrong object is never tried for ever, be it answered with 500; an ill server is."""
+    error = error_of("PATCH /apis/apps/v1/namespaces/n/deployments/d", status, message, "Reason")
+    assert type(error) is kind
+    assert (error.transient, error.status, error.message, error.reason) == (transient, status, message, "Reason")
+    assert str(error) == f"PATCH /apis/apps/v1/namespaces/n/deployments/d: {message}"

@@ -128,8 +128,6 @@ class Reconciler:
         verdict = decide_plan(subject.spec, frozen, circumstances, generation=subject.generation, replan=subject.replan)
         if subject.paused:
             verdict = verdict.held_back(frozen)
-        if verdict.adopted is not None and verdict.resolved != frozen:
-            self._log_decision(key, verdict)
         warnings = await scaled_by_others(self._cluster, self._store, key, subject.spec.replicas, before.warnings)
         synced = await self._render_and_apply(key, subject, verdict, seen)
 
@@ -138,6 +136,8 @@ class Reconciler:
         told = _told_subject(key, subject)
         after = report(before, told, verdict, observed, synced.trouble, self._timestamp(), warnings)
         version = await self._write_status(key, body, before, after)
+        if _is_decision(verdict, frozen):
+            self._log_decision(key, verdict)  # only now that it stands: what was not written is decided again
         shown |= {kind: version_of(child) for kind, child in synced.bodies.items()}
         self._remember(key, version, shown, pods)
         waits = (outcome.again_seconds, events.again_seconds, _AUTOSCALER_SECONDS if warnings else None)
@@ -260,6 +260,13 @@ def _with_schedule(frozen: Resolved | None, observed: Observed) -> Resolved | No
     if frozen is None or frozen.scheduled or not observed.any_scheduled(plan_digest(frozen)):
         return frozen
     return frozen.model_copy(update={"scheduled": True})
+
+
+def _is_decision(verdict: Verdict, frozen: Resolved | None) -> bool:
+    """Tell whether a plan was adopted, and not only the frozen one for another generation of the spec."""
+    if verdict.adopted is None or verdict.resolved is None:
+        return False
+    return frozen is None or verdict.resolved != frozen.model_copy(update={"generation": verdict.resolved.generation})
 
 
 def _versions(pods: Sequence[Body]) -> frozenset[tuple[str, int]]:

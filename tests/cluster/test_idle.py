@@ -20,7 +20,7 @@ LISTED: Final = ("mistraldeployments", "deployments", "services", "persistentvol
 class Sort(NamedTuple):
     """Objects of one sort: how many, their spec, and the word by which a condition tells that they have arrived."""
 
-    count: int
+    objects: int
     spec: dict[str, Any]
     condition: str
     word: str
@@ -59,7 +59,7 @@ def test_a_converged_system_is_left_alone(solo: Live, tmp_path: Path) -> None:
     """For two resyncs nothing is written and nothing refused, while hub, Secrets and objects are looked at again."""
     put_models(tmp_path, MODEL, "acme/gated", "acme/unavailable")
     solo.secret("hf", {"token": "hf_other"})
-    sort_of = {f"{name}-{number}": sort for name, sort in SORTS.items() for number in range(sort.count)}
+    sort_of = {f"{name}-{number}": sort for name, sort in SORTS.items() for number in range(sort.objects)}
     assert len(sort_of) == 30
     with (
         HubServer(tmp_path) as hub,

@@ -4,6 +4,7 @@ import json
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -28,21 +29,26 @@ class Sample:
     value: float
 
 
-def samples(operator: Operator, name: str, **labels: str) -> list[Sample]:
-    """Return the samples of a metric that carry at least the given labels."""
+def metrics_text(operator: Operator) -> str:
+    """Return an operator's metrics as Prometheus reads them."""
     with urllib.request.urlopen(f"{operator.url}/metrics", timeout=10) as answer:  # noqa: S310 - always http
-        text = answer.read().decode()
-    found = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+        return str(answer.read().decode())
+
+
+def samples(operator: Operator, metric: str, /, **labels: str) -> list[Sample]:
+    """Return the samples of a metric that carry at least the given labels."""
+    families = text_string_to_metric_families(metrics_text(operator))
+    found = [sample for family in families for sample in family.samples]
     return [
         Sample(sample.name, dict(sample.labels), sample.value)
         for sample in found
-        if sample.name == name and labels.items() <= sample.labels.items()
+        if sample.name == metric and labels.items() <= sample.labels.items()
     ]
 
 
-def total(operator: Operator, name: str, **labels: str) -> float:
+def total(operator: Operator, metric: str, /, **labels: str) -> float:
     """Return the sum over the samples of a metric that carry at least the given labels."""
-    return sum(sample.value for sample in samples(operator, name, **labels))
+    return sum(sample.value for sample in samples(operator, metric, **labels))
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +56,14 @@ class Request:
     """One request to the API server, as its audit log tells of it."""
 
     verb: str
+    group: str
     resource: str
     subresource: str
     namespace: str
     name: str
     status: int
+    at: datetime  # when the API server received it
+    credential: str  # which token it came with; every start of an operator has its own
 
     @property
     def writes(self) -> bool:
@@ -78,6 +87,10 @@ class Audit:
         """Return the finished requests of the audited users, without those for the leader's Lease."""
         return [request for request in self._read() if request.resource != "leases"]
 
+    def everything(self) -> list[Request]:
+        """Return the finished requests of the audited users, the oldest first."""
+        return sorted(self._read(), key=lambda request: request.at)
+
     def _read(self) -> Iterator[Request]:
         with self._path.open("rb") as log:
             log.seek(self._offset)
@@ -90,9 +103,12 @@ class Audit:
                 what = event.get("objectRef") or {}
                 yield Request(
                     verb=event["verb"],
+                    group=what.get("apiGroup", ""),
                     resource=what.get("resource", event["requestURI"]),
                     subresource=what.get("subresource", ""),
                     namespace=what.get("namespace", ""),
                     name=what.get("name", ""),
                     status=event["responseStatus"]["code"],
+                    at=datetime.fromisoformat(event["requestReceivedTimestamp"]),
+                    credential=event["user"]["extra"]["authentication.kubernetes.io/credential-id"][0],
                 )

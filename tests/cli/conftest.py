@@ -30,14 +30,14 @@ def clean(hub: HubServer) -> Iterator[HubServer]:
 @pytest.fixture
 def run(clean: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
     """Run ``mistral-operator`` against the hub, with a home folder and a cache of its own."""
-    for name in [name for name in os.environ if name.startswith(("HF_", "HUGGING"))]:
+    for name in [name for name in os.environ if name.startswith(("HF_", "HUGGING", "IMAGE_", "RUNTIME_"))]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("HF_ENDPOINT", clean.url)
     monkeypatch.setenv("COLUMNS", "100")
     monkeypatch.setattr(constants, "HF_ASSETS_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "token"))
 
-    def run_command(*arguments: str) -> Result:
-        return CliRunner().invoke(app, list(arguments))
+    def run_command(*arguments: str, stdin: str | None = None) -> Result:
+        return CliRunner().invoke(app, list(arguments), input=stdin)
 
     return run_command

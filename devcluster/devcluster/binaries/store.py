@@ -114,7 +114,7 @@ def _build(go: Iterable[str], binary: Binary, target: Path) -> Path:
             (*go, "build", *flags, binary.package),
             folder,
             leash,
-            environment=go_environment() | {"GOTMPDIR": str(folder)},
+            environment=go_environment(),
             cwd=binary.family.folder,
         )
         if build.wait() != 0:

@@ -9,7 +9,7 @@ from devcluster.operator import Operator
 _TRIES: Final = (
     ("three replicas", "scale mdep mistral-7b --replicas=3"),
     ("other arguments roll the pods", "patch mdep mistral-7b --type=merge -p 'spec: {extraArgs: [--seed=1]}'"),
-    ("refused, with what to do instead", "patch mdep mistral-7b --type=merge -p 'spec: {env: [{name: HF_TOKEN}]}'"),
+    ("refused, with what to do instead", "patch mdep mistral-7b --type=merge -p 'spec: {extraArgs: [--port=80]}'"),
     ("every field explains itself", "explain mdep.spec.engine"),
 )
 

@@ -111,7 +111,7 @@ def _show(screen: Screen, place: Place) -> None:
 
     table = said("get mdep -o wide").rstrip()
     screen.show(table if screen.width is None else fold_table(table, screen.width))
-    description = said(f"describe mdep {_NAMES[0]}", "   # from Status on, the plan's details left out")
+    description = said(f"describe mdep {_NAMES[0]}", "   # from Status on, less Resolved")
     shown = excerpt(description, "Status", without=("Resolved",))
     screen.show(shown if screen.width is None else wrap(shown, screen.width))
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 _FAILED: Final = "Failed"
-_FAILED_SECONDS: Final = 3.0  # how long Failed must last to be believed
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +37,20 @@ class Seen:
 
 
 def watch_until_ready(
-    look: Callable[[], Sequence[Seen]], tell: Callable[[str], None], *, seconds: float, every_seconds: float = 0.2
+    look: Callable[[], Sequence[Seen]],
+    tell: Callable[[str], None],
+    *,
+    seconds: float,
+    failed_seconds: float = 3.0,
+    every_seconds: float = 0.2,
 ) -> Sequence[Seen]:
-    """Look until all are Ready, one stays Failed, or the time is over; return what was seen last."""
+    """Look until all are Ready, one stays Failed, or the time is over; return what was seen last.
+
+    Parameters
+    ----------
+    failed_seconds
+        How long Failed must last to be believed.
+    """
     end = time.monotonic() + seconds
     failed_since: float | None = None
     while True:
@@ -52,6 +62,6 @@ def watch_until_ready(
             failed_since = None
         elif failed_since is None:
             failed_since = now
-        if now > end or (failed_since is not None and now - failed_since > _FAILED_SECONDS):
+        if now > end or (failed_since is not None and now - failed_since > failed_seconds):
             return seen
         time.sleep(every_seconds)

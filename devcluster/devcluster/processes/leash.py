@@ -27,8 +27,13 @@ class Leash:
             text=True,
             start_new_session=True,  # a Ctrl-C on the terminal is not for it
         )
+        self._children: list[subprocess.Popen[bytes]] = []
         self.has_let_go = False
-        self._hear(f"the folder {folder} cannot be made")
+        try:
+            self._hear(f"the folder {folder} cannot be made")
+        except StartError:
+            self.close()
+            raise
 
     def __enter__(self) -> Self:
         return self
@@ -45,6 +50,10 @@ class Leash:
             raise StartError("the process that cleans up has no pipe")
         return self._process.stdin
 
+    def reap(self, child: subprocess.Popen[bytes]) -> None:
+        """Have a child waited for when this leash is closed; it has put itself on the leash."""
+        self._children.append(child)
+
     def hold(self, group: int) -> None:
         """End a group of processes with this process."""
         self._tell(f"+{group}")
@@ -56,10 +65,10 @@ class Leash:
 
     def close(self) -> None:
         """End what is still held, and remove the folder."""
-        self.pipe.close()
+        self._hang_up()
         self._process.wait()
-        if self._process.stdout is not None:
-            self._process.stdout.close()
+        for child in self._children:
+            child.wait()
 
     def keep(self, path: Path) -> None:
         """Let go: what is held outlives this process, until the one whose pid is written to a file gets SIGTERM.
@@ -71,10 +80,16 @@ class Leash:
         StartError
             When the file cannot be written, or is locked already.
         """
+        path.parent.mkdir(parents=True, exist_ok=True)
         self._tell(f"keep {path}")
         self._hear(f"{path} cannot be taken")
         self.has_let_go = True
-        self.pipe.close()
+        self._hang_up()
+
+    def _hang_up(self) -> None:
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                pipe.close()
 
     def _tell(self, line: str) -> None:
         self.pipe.write(f"{line}\n")

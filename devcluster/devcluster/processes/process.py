@@ -1,6 +1,7 @@
 """A process with a log, on a leash."""
 
 import contextlib
+import os
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,7 +21,7 @@ class Process:
     Parameters
     ----------
     folder
-        Where its log goes, and where it runs unless ``cwd`` says otherwise.
+        The leash's. Its log and its temporary files go there, and it runs there unless ``cwd`` says otherwise.
     environment
         All of its environment; None for this process's own.
     """
@@ -44,9 +45,10 @@ class Process:
                 stdout=log,
                 stderr=log,
                 cwd=cwd or folder,
-                env=environment,
+                env={**(os.environ if environment is None else environment), "TMPDIR": str(folder)},
                 start_new_session=True,  # a Ctrl-C on the terminal is answered by this process
             )
+        leash.reap(self._process)
 
     @property
     def pid(self) -> int:

@@ -65,7 +65,7 @@ def play(screen: Screen, settings: Settings, environment: Mapping[str, str]) -> 
 
 
 def _start(screen: Screen, operator: Operator) -> None:
-    with screen.step("the operator: its CRD, its rights, itself under its own ServiceAccount"):
+    with screen.step("the operator: CRD, rights, itself under its own ServiceAccount"):
         operator.install()
         operator.start()
         operator.wait_ready()
@@ -73,7 +73,7 @@ def _start(screen: Screen, operator: Operator) -> None:
 
 def _apply(screen: Screen, place: Place, settings: Settings) -> None:
     paths = [_EXAMPLES / f"{name}.yaml" for name in _NAMES]
-    with screen.step(f"kubectl apply -f {' -f '.join(f'examples/{path.name}' for path in paths)}"):
+    with screen.step(f"applied: {' and '.join(f'examples/{path.name}' for path in paths)}"):
         manifests = [manifest for path in paths for manifest in yaml.safe_load_all(path.read_text(encoding="utf-8"))]
         if settings.real_hub and settings.token is not None:
             manifests = _with_token(manifests, settings.token)

@@ -1,6 +1,7 @@
 """Starts a control plane on free loopback ports, and stops it."""
 
 import json
+import shutil
 import time
 import urllib.request
 from collections.abc import Mapping, Sequence
@@ -19,6 +20,7 @@ from devcluster.controlplane.ports import free_ports
 from devcluster.processes import Process, StartError
 
 _START_SECONDS: Final = 60.0
+_FREE_MIB: Final = 500  # etcd's logs of 64 MiB, its data, and what the components log
 _ADMIN_TOKEN: Final = "admin"  # noqa: S105 - good on this machine's loopback, for as long as the control plane runs
 
 
@@ -59,9 +61,15 @@ class ControlPlane(Cluster):
         Raises
         ------
         StartError
-            Naming the component, with the end of its log.
+            Naming the component, with the end of its log; or when there is too little space for its data.
         """
         super().start()
+        free_mib = shutil.disk_usage(self.folder).free >> 20
+        if free_mib < _FREE_MIB:
+            raise StartError(
+                f"{self.folder.parent} has {free_mib} MiB free, and a control plane takes up to {_FREE_MIB}. "
+                "Free some, or point TMPDIR to another disk."
+            )
         self._write_files()
         self._start("etcd", self._etcd_flags())
         self.start_apiserver()

@@ -51,8 +51,9 @@ class Fault:
     message: str = "the server is ill"
     times: float = 1  # how many more requests
     hangs: bool = False  # no answer at all
+    seconds: float = 0  # how late the answer is
     raw: bytes | None = None  # this instead of a Status
-    after: bool = False  # the request is carried out first, and only its answer is lost
+    after: bool = False  # the request is carried out first: only its answer is lost, or late if the status is 200
 
 
 class Request(NamedTuple):
@@ -129,11 +130,13 @@ class ApiServer:
         if fault is None:
             return self._record(verb, place, request.query, body, self._carry_out(verb, place, request.query, body))
         fault.times -= 1
-        if fault.after:
-            self._carry_out(verb, place, request.query, body)
+        answer = self._carry_out(verb, place, request.query, body) if fault.after else None
         self.requests.append(Request(verb, place, dict(request.query), body, 0 if fault.hangs else fault.status))
         if fault.hangs:
             await asyncio.Event().wait()
+        await asyncio.sleep(fault.seconds)
+        if answer is not None and fault.status == 200:
+            return answer
         if fault.raw is not None:
             return web.Response(status=fault.status, body=fault.raw)
         return _status(fault.status, fault.message)

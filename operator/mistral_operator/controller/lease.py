@@ -78,8 +78,9 @@ class Elector:
             for task in (working, renewing):
                 task.cancel()
             await asyncio.wait({working, renewing})
-        if not working.cancelled() and (error := working.exception()) is not None:
-            raise error
+        for task in (working, renewing):
+            if not task.cancelled() and (error := task.exception()) is not None:
+                raise error
         self._log.warning("is the leader no more")
 
     async def _renew(self) -> None:

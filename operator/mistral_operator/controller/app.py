@@ -31,6 +31,7 @@ from mistral_operator.controller.workers import work
 from mistral_vllm.profiles import load_profiles
 
 _ASK_AGAIN_SECONDS = 2.0
+_AWAY = (0, 502, 503, 504)  # no answer, or one of somebody who stands before the API server
 _FIRST = asyncio.FIRST_COMPLETED
 
 
@@ -72,15 +73,18 @@ class _Shared:
         self.client = client
         self.log = log
         self.metrics = Metrics()
-        self.cluster = Cluster(client, on_answer=self.metrics.count_request)
         self.store = Store(time.monotonic)
+        self.cluster = Cluster(client, on_answer=self._answered)
         self.queue = WorkQueue(time.monotonic)
         self.elector = Elector(self.cluster, settings.lease, settings.identity, time.monotonic, log)
         # what the leader does goes through a client of its own, which looks at the lease before each write
-        self.leaders_cluster = Cluster(
-            client, on_answer=self.metrics.count_request, may_write=lambda: self.elector.leading
-        )
+        self.leaders_cluster = Cluster(client, on_answer=self._answered, may_write=lambda: self.elector.leading)
         self.listed = asyncio.Event()  # the first lists are done
+
+    def _answered(self, method: str, status: int) -> None:
+        self.metrics.count_request(method, status)
+        if status in _AWAY:
+            self.store.be_patient()
 
 
 async def _operate(shared: _Shared, nodes: Nodes, stop: asyncio.Event, runner: web.AppRunner) -> None:

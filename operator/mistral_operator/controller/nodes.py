@@ -1,5 +1,7 @@
 """The cluster's GPUs, kept from what the watch of nodes tells."""
 
+from collections.abc import Sequence
+
 from mistral_operator.controller.store import Body
 from mistral_operator.planning.facts import GpuClass
 from mistral_operator.planning.inventory import UNREADABLE, Inventory, gpus_of_node, inventory_of
@@ -16,13 +18,13 @@ class Nodes:
     def watched(self, node: Body, *, deleted: bool) -> bool:
         """Take what the watch tells; say whether the table of classes has changed."""
         name = str(node["metadata"]["name"])
-        if deleted:
-            self._gpus.pop(name, None)
-        else:
+        before = self._gpus.pop(name, None)
+        if not deleted:
             self._gpus[name] = gpus_of_node(node)
-        return self._recount()
+        # nodes tell of themselves every few seconds, and seldom of other GPUs
+        return self._gpus.get(name) != before and self._recount()
 
-    def listed(self, nodes: list[Body]) -> bool:
+    def listed(self, nodes: Sequence[Body]) -> bool:
         """Take a whole list; say whether the table of classes has changed."""
         self._gpus = {str(node["metadata"]["name"]): gpus_of_node(node) for node in nodes}
         return self._recount()

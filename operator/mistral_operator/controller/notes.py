@@ -2,6 +2,7 @@
 
 import secrets
 from datetime import datetime
+from typing import Final
 
 from mistral_operator.api import names
 from mistral_operator.cluster.client import Cluster, Manifest
@@ -10,12 +11,12 @@ from mistral_operator.cluster.resources import EVENTS
 from mistral_operator.controller.keys import Key
 from mistral_operator.status.transitions import Note
 
-_LONGEST_NOTE = 1024  # validation of events.k8s.io/v1
+_LONGEST_NOTE: Final = 1024  # bytes; validation of events.k8s.io/v1
+_CUT: Final = "…"
 
 
 def event_of(note: Note, key: Key, uid: str, instance: str, now: datetime) -> Manifest:
     """Return the Event that tells a note."""
-    text = note.message if len(note.message) <= _LONGEST_NOTE else note.message[: _LONGEST_NOTE - 1] + "…"
     return {
         "apiVersion": EVENTS.api_version,
         "kind": EVENTS.kind,
@@ -26,7 +27,7 @@ def event_of(note: Note, key: Key, uid: str, instance: str, now: datetime) -> Ma
         "type": "Warning" if note.warning else "Normal",
         "reason": note.reason,
         "action": note.action,
-        "note": text,
+        "note": _cut(note.message),
         "regarding": {
             "apiVersion": names.API_VERSION,
             "kind": names.KIND,
@@ -35,6 +36,13 @@ def event_of(note: Note, key: Key, uid: str, instance: str, now: datetime) -> Ma
             "uid": uid,
         },
     }
+
+
+def _cut(text: str) -> str:
+    written = text.encode()
+    if len(written) <= _LONGEST_NOTE:
+        return text
+    return written[: _LONGEST_NOTE - len(_CUT.encode())].decode(errors="ignore") + _CUT
 
 
 async def tell(cluster: Cluster, event: Manifest) -> ClusterError | None:

@@ -14,6 +14,7 @@ _METADATA: Final = (
     "name", "namespace", "uid", "resourceVersion", "generation", "creationTimestamp", "deletionTimestamp",
     "ownerReferences", "labels", "annotations",
 )  # fmt: skip
+_GONE_SECONDS: Final = 300.0  # longer than a list is under way
 _WATCHED: Final = (MISTRAL_DEPLOYMENTS, DEPLOYMENTS, SERVICES, PVCS, PODS)
 
 Body = Mapping[str, Any]
@@ -33,6 +34,7 @@ class Store:
         self._bodies: dict[str, dict[Key, Body]] = {resource.kind: {} for resource in _WATCHED}
         self._pods_of: dict[Key, dict[Key, Body]] = {}  # instance -> its pods
         self._late: dict[tuple[str, Key], tuple[int, float]] = {}  # listed, and the watch never told: version, since
+        self._gone: dict[tuple[str, Key], tuple[int, float]] = {}  # told to be gone: version, when; the oldest first
 
     def get(self, resource: Resource, key: Key) -> Body | None:
         """Return an object as it was last seen."""
@@ -54,6 +56,7 @@ class Store:
             del self._late[resource.kind, key]
         if deleted:
             self._drop(resource, key)
+            self._bury(resource, key, version_of(body))
         else:
             self._put(resource, key, body)
 
@@ -63,6 +66,8 @@ class Store:
         seen = self.get(resource, key)
         if seen is not None and version_of(seen) >= version_of(body):
             return False
+        if version_of(body) <= self._gone.get((resource.kind, key), (-1, 0))[0]:
+            return False  # it was deleted while the list was under way
         self._late.setdefault((resource.kind, key), (version_of(body), self._clock()))
         self._put(resource, key, body)
         return True
@@ -76,7 +81,21 @@ class Store:
         """Return for how long a change has been known from a list that no watch ever told."""
         return max((self._clock() - since for _, since in self._late.values()), default=0.0)
 
+    def be_patient(self) -> None:
+        """Begin to count anew: the API server is away, and watches cannot tell anything."""
+        now = self._clock()
+        self._late = {name: (version, now) for name, (version, _) in self._late.items()}
+
+    def _bury(self, resource: Resource, key: Key, version: int) -> None:
+        now = self._clock()
+        self._gone.pop((resource.kind, key), None)
+        self._gone[resource.kind, key] = (version, now)
+        while (oldest := next(iter(self._gone))) and self._gone[oldest][1] < now - _GONE_SECONDS:
+            del self._gone[oldest]
+
     def _put(self, resource: Resource, key: Key, body: Body) -> None:
+        if resource is PODS:
+            self._drop(resource, key)  # its label, and with it whose it is, may have changed
         trimmed = _trim(resource, body)
         self._bodies[resource.kind][key] = trimmed
         if resource is PODS:

@@ -1,0 +1,85 @@
+"""The table of GPUs that the watch of nodes keeps: what moves it, and what does not."""
+
+from typing import Any
+
+import pytest
+
+from mistral_operator.controller.nodes import Nodes
+
+H200, L4 = ("NVIDIA-H200", "143771"), ("NVIDIA-L4", "23034")
+
+
+def node(name: str = "n", gpu: tuple[str, str] | None = H200, count: int = 8, **labels: str) -> dict[str, Any]:
+    """Return a node."""
+    told = {} if gpu is None else {"nvidia.com/gpu.product": gpu[0], "nvidia.com/gpu.memory": gpu[1]}
+    allocatable = {"cpu": "96"} if gpu is None else {"cpu": "96", "nvidia.com/gpu": str(count)}
+    return {"metadata": {"name": name, "labels": told | labels}, "status": {"allocatable": allocatable}}
+
+
+def products(nodes: Nodes) -> list[str]:
+    """Return the products in the table."""
+    return sorted(str(gpu.product) for gpu in nodes.inventory.classes)
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "changes", "left"),
+    [
+        pytest.param([], node(), True, ["NVIDIA-H200"], id="the first GPU"),
+        pytest.param([node()], node(), False, ["NVIDIA-H200"], id="a heartbeat"),
+        pytest.param([node()], node(zone="b"), False, ["NVIDIA-H200"], id="another label"),
+        pytest.param([node()], node("another"), False, ["NVIDIA-H200"], id="one more of the same"),
+        pytest.param([node()], node("another", None), False, ["NVIDIA-H200"], id="one without GPUs"),
+        pytest.param([node()], node("another", L4), True, ["NVIDIA-H200", "NVIDIA-L4"], id="another kind"),
+        pytest.param([node()], node(count=4), True, ["NVIDIA-H200"], id="fewer on the largest node"),
+        pytest.param([node(), node("another")], node(count=4), False, ["NVIDIA-H200"], id="fewer on one of two"),
+        pytest.param([node()], node(count=0), True, [], id="a broken device plugin"),
+        pytest.param([node()], node(gpu=None), True, [], id="labels that go"),
+    ],
+)
+def test_what_a_watch_tells(first: list[dict[str, Any]], then: dict[str, Any], changes: bool, left: list[str]) -> None:
+    """Everything is planned anew when the table of classes has changed, and never for a heartbeat."""
+    nodes = Nodes(readable=True)
+    for one in first:
+        nodes.watched(one, deleted=False)
+    assert nodes.watched(then, deleted=False) is changes
+    assert products(nodes) == left
+
+
+@pytest.mark.parametrize(
+    ("first", "gone", "changes"),
+    [([node()], "n", True), ([node(), node("another")], "n", False), ([node()], "never seen", False)],
+)
+def test_nodes_that_go(first: list[dict[str, Any]], gone: str, changes: bool) -> None:
+    """The last node of a kind takes its class with it."""
+    nodes = Nodes(readable=True)
+    for one in first:
+        nodes.watched(one, deleted=False)
+    assert nodes.watched(node(gone), deleted=True) is changes
+    assert products(nodes) == ([] if changes else ["NVIDIA-H200"])
+
+
+@pytest.mark.parametrize(
+    ("listed", "changes", "left"),
+    [
+        pytest.param([node(), node("another", L4)], False, ["NVIDIA-H200", "NVIDIA-L4"], id="as the watch said"),
+        pytest.param([node()], True, ["NVIDIA-H200"], id="one has vanished without a word"),
+        pytest.param([], True, [], id="all have"),
+        pytest.param(
+            [node(gpu=L4), node("another")], False, ["NVIDIA-H200", "NVIDIA-L4"], id="they have changed places"
+        ),
+    ],
+)
+def test_what_a_list_shows(listed: list[dict[str, Any]], changes: bool, left: list[str]) -> None:
+    """A whole list is the truth: who is not in it is gone."""
+    nodes = Nodes(readable=True)
+    nodes.watched(node(), deleted=False)
+    nodes.watched(node("another", L4), deleted=False)
+    assert nodes.listed(listed) is changes
+    assert products(nodes) == left
+
+
+def test_nodes_that_may_not_be_read() -> None:
+    """That is told apart from a cluster without GPUs."""
+    assert not Nodes(readable=False).inventory.readable
+    assert Nodes(readable=True).inventory.readable
+    assert Nodes(readable=False).readable is False

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from huggingface_hub import constants
 
@@ -18,7 +19,7 @@ from mistral_operator.controller.metrics import Metrics
 from mistral_operator.controller.settings import HubSettings
 from mistral_operator.controller.tokens import TokenError, Tokens
 from mistral_operator.hub import HubError
-from mistral_operator.hub.errors import HubReason, RateLimitedError
+from mistral_operator.hub.errors import HubReason, HubUnreachableError, RateLimitedError
 from mistral_operator.hub.remote import HubReader
 from mistral_operator.planning.facts import ModelFacts
 from mistral_operator.planning.verdict import ModelAnswer
@@ -26,7 +27,10 @@ from mistral_operator.planning.verdict import ModelAnswer
 _NEEDS_A_TOKEN = frozenset(
     {HubReason.GATED, HubReason.FORBIDDEN, HubReason.BAD_TOKEN, HubReason.NOT_FOUND_OR_NO_ACCESS}
 )
-_LONGEST_PATIENCE_SECONDS = 3600.0  # a hub's limits last minutes; a header can say anything
+_LONGEST_PATIENCE_SECONDS: Final = 3600.0  # a hub's limits last minutes; a header can say anything
+_TIMEOUTS: Final = 6  # of single requests, within which a whole read ends: a hub that trickles holds up no worker
+_DOUBLINGS: Final = 32  # a float ends at 1024
+_MOST_ENTRIES: Final = 64  # of which nobody may ask any more, and which are kept all the same
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +51,14 @@ class _Entry:
     failed_at: float = float("-inf")
     failures: int = 0
     retry_seconds: float = 0
+    asked_for_at: float = float("-inf")
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    def is_due(self, now: float, oldest_seconds: float) -> bool:
+        """Tell whether the hub is to be asked: after an error when its wait is over, whatever was read before it."""
+        if self.error is not None:
+            return now >= self.failed_at + self.retry_seconds
+        return now - self.read_at > oldest_seconds
 
 
 class Models:
@@ -67,6 +78,7 @@ class Models:
         self._clock = clock
         self._metrics = metrics
         self._entries: dict[tuple[str, str, str], _Entry] = {}
+        self._kept = 0  # how many were left when they were last sorted out
         self._threads = ThreadPoolExecutor(settings.parallel_reads, thread_name_prefix="hub")
 
     @property
@@ -98,14 +110,27 @@ class Models:
             except TokenError as error:
                 return Outcome(ModelAnswer(None, str(error.reason), str(error)), self._token_seconds())
         digest = hashlib.sha256((token or "").encode()).hexdigest()[:16] if token is not None else "anonymous"
-        entry = self._entries.setdefault((spec.model.id, spec.model.revision, digest), _Entry())
+        entry = self._entry((spec.model.id, spec.model.revision, digest))
         oldest = self._settings.recheck_seconds if fresh_seconds is None else fresh_seconds
         async with entry.lock:
-            now = self._clock()
-            waiting = entry.error is not None and now < entry.failed_at + entry.retry_seconds
-            if not waiting and now - entry.read_at > oldest:
+            if entry.is_due(self._clock(), oldest):
                 await self._ask(entry, spec, token, digest)
         return self._outcome(entry, has_token=token is not None)
+
+    def _entry(self, name: tuple[str, str, str]) -> _Entry:
+        now = self._clock()
+        entry = self._entries.setdefault(name, _Entry())
+        entry.asked_for_at = now
+        if len(self._entries) > 2 * self._kept + _MOST_ENTRIES:
+            # whoever wants a model asks once per period, so that what nobody asked for in two is nobody's
+            since = now - 2 * max(self._settings.recheck_seconds, self._settings.slow_retry_seconds)
+            self._entries = {
+                kept: known
+                for kept, known in self._entries.items()
+                if known.asked_for_at >= since or known.lock.locked()
+            }
+            self._kept = len(self._entries)
+        return entry
 
     async def _ask(self, entry: _Entry, spec: MistralDeploymentSpec, token: str | None, digest: str) -> None:
         # a folder per token: what one tenant's token may read must not be found by another's
@@ -117,18 +142,26 @@ class Models:
             timeout_seconds=self._settings.timeout_seconds,
         )
         loop = asyncio.get_running_loop()
+        most_seconds = _TIMEOUTS * self._settings.timeout_seconds
         try:
-            entry.facts = await loop.run_in_executor(self._threads, reader.read, spec.model.id, spec.model.revision)
+            async with asyncio.timeout(most_seconds):
+                entry.facts = await loop.run_in_executor(self._threads, reader.read, spec.model.id, spec.model.revision)
         except HubError as error:
-            entry.error, entry.failed_at = error, self._clock()
-            entry.retry_seconds = self._retry_seconds(error, entry.failures)
-            entry.failures += 1
-            if not error.transient:
-                entry.facts = None
-            self._metrics.hub_reads.labels(result=str(error.reason)).inc()
+            self._failed(entry, error)
+        except TimeoutError:
+            why = f"it was not read to its end in {most_seconds:.0f} s"
+            self._failed(entry, HubUnreachableError(spec.model.id, "the hub", why))
         else:
             entry.error, entry.read_at, entry.failures = None, self._clock(), 0
             self._metrics.hub_reads.labels(result="Read").inc()
+
+    def _failed(self, entry: _Entry, error: HubError) -> None:
+        entry.error, entry.failed_at = error, self._clock()
+        entry.retry_seconds = self._retry_seconds(error, entry.failures)
+        entry.failures += 1
+        if not error.transient:
+            entry.facts = None
+        self._metrics.hub_reads.labels(result=str(error.reason)).inc()
 
     def _retry_seconds(self, error: HubError, failures: int) -> float:
         """Return how long the hub is left alone after an error."""
@@ -137,7 +170,7 @@ class Models:
             return min(max(error.retry_after_seconds, 1), _LONGEST_PATIENCE_SECONDS)
         if not error.transient:
             return settings.slow_retry_seconds
-        return float(min(settings.retry_seconds * 2**failures, settings.slow_retry_seconds))
+        return min(settings.retry_seconds * 2.0 ** min(failures, _DOUBLINGS), settings.slow_retry_seconds)
 
     def _outcome(self, entry: _Entry, *, has_token: bool) -> Outcome:
         now, error = self._clock(), entry.error
@@ -146,7 +179,17 @@ class Models:
         again = max(0.1, entry.failed_at + entry.retry_seconds - now)
         if has_token and error.reason in _NEEDS_A_TOKEN:
             again = min(again, self._token_seconds())  # a new token in the Secret is a new question
-        return Outcome(ModelAnswer(entry.facts, str(error.reason), str(error), error.transient), again)
+        return Outcome(
+            ModelAnswer(entry.facts, str(error.reason), _told(error, has_token=has_token), error.transient), again
+        )
 
     def _token_seconds(self) -> float:
         return self._settings.token_seconds + 0.5
+
+
+def _told(error: HubError, *, has_token: bool) -> str:
+    """Return an error's words as a status keeps them: with nothing that differs each time the hub is asked."""
+    if isinstance(error, RateLimitedError):
+        more = "" if has_token else "; a token in spec.hfTokenSecretRef raises its limit"
+        return f"{error.message} It is asked again as soon as it allows{more}."
+    return str(error)

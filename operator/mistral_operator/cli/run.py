@@ -118,7 +118,8 @@ async def _run(settings: Settings, context: str | None, log_level: str, *, json:
     # the client and kopf take a second to import, and nobody who only plans should wait for them
     from mistral_operator.cli.logs import set_up_logs  # noqa: PLC0415
     from mistral_operator.cluster.connection import NoClusterError, connect  # noqa: PLC0415
-    from mistral_operator.controller.app import WatchesEndedError, run  # noqa: PLC0415
+    from mistral_operator.controller.app import run  # noqa: PLC0415
+    from mistral_operator.controller.health import NoPortError  # noqa: PLC0415
 
     log = set_up_logs(log_level, json=json)
     try:
@@ -129,7 +130,7 @@ async def _run(settings: Settings, context: str | None, log_level: str, *, json:
     async with client:
         try:
             await run(settings, client, log)
-        except WatchesEndedError as error:
-            log.critical("the operator ends, so that it can begin anew", reason=str(error))
-            return 1
+        except NoPortError as error:
+            typer.echo(f"Error: {error}", err=True)
+            return 2
     return 0

@@ -3,9 +3,10 @@
 import asyncio
 import signal
 import time
+from collections.abc import Coroutine
 from contextlib import closing
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from aiohttp import web
 from structlog.typing import FilteringBoundLogger
@@ -33,10 +34,7 @@ from mistral_vllm.profiles import load_profiles
 _ASK_AGAIN_SECONDS = 2.0
 _AWAY = (0, 502, 503, 504)  # no answer, or one of somebody who stands before the API server
 _FIRST = asyncio.FIRST_COMPLETED
-
-
-class WatchesEndedError(Exception):
-    """Nothing is watched any more, so that the process had better begin anew."""
+_T = TypeVar("_T")
 
 
 async def run(settings: Settings, client: Connection, log: FilteringBoundLogger) -> None:
@@ -44,8 +42,8 @@ async def run(settings: Settings, client: Connection, log: FilteringBoundLogger)
 
     Raises
     ------
-    WatchesEndedError
-        When kopf gives up.
+    NoPortError
+        When it cannot listen where it is asked for its health.
     """
     stop = asyncio.Event()
     _stop_on_signals(stop)
@@ -54,14 +52,12 @@ async def run(settings: Settings, client: Connection, log: FilteringBoundLogger)
         settings, shared.store, shared.queue, leading=lambda: shared.elector.leading, ready=shared.listed.is_set
     )
     runner = await serve(health, shared.metrics, shared.queue, settings.http_host, settings.http_port)
-    stopping = asyncio.create_task(stop.wait(), name="stop")
-    preparing = asyncio.create_task(_prepare(shared.cluster, log), name="prepare")
     try:
-        await asyncio.wait({stopping, preparing}, return_when=_FIRST)
-        if not stop.is_set():
-            await _operate(shared, Nodes(readable=preparing.result()), stop, runner)
+        nodes = await _unless(stop, _prepare(shared.cluster, log))
+        while nodes is not None:
+            await _operate(shared, nodes, stop, runner)
+            nodes = await _unless(stop, _prepare(shared.cluster, log))
     finally:
-        await _cancel(stopping, preparing)
         await runner.cleanup()
 
 
@@ -88,7 +84,7 @@ class _Shared:
 
 
 async def _operate(shared: _Shared, nodes: Nodes, stop: asyncio.Event, runner: web.AppRunner) -> None:
-    """Watch, list and, while leading, work; end when told to stop or when a part ends by itself."""
+    """Watch, list and, while leading, work; end when told to stop, or when nothing can be watched any more."""
     watches = Watches(shared.store, nodes, shared.queue)
     resync = Resync(
         cluster=shared.cluster,
@@ -128,14 +124,19 @@ async def _operate(shared: _Shared, nodes: Nodes, stop: asyncio.Event, runner: w
         finally:
             # the workers first, so that the lease is free when the next leader looks; then what feeds them
             await _cancel(leading, listing, stopping, beginning)
-            await runner.cleanup()
+            shared.listed.clear()
+            if stop.is_set():
+                await runner.cleanup()  # kopf would wait for those who ask
             watch_stop.set()
             await asyncio.wait({watching})
-    for part in (leading, listing, watching):
+    for part in (leading, listing):
         if not part.cancelled() and (error := part.exception()) is not None:
             raise error
-    if not stop.is_set():
-        raise WatchesEndedError("kopf has stopped watching")
+    if watching.cancelled() or (error := watching.exception()) is None:
+        stop.set()  # kopf has got the signal, or was told by us
+    else:
+        shared.log.warning("watching has ended, and begins anew", reason=str(error))
+        await _unless(stop, asyncio.sleep(_ASK_AGAIN_SECONDS))
 
 
 def _reconciler(shared: _Shared, nodes: Nodes, models: Models) -> Reconciler:
@@ -166,16 +167,16 @@ async def _lead(shared: _Shared, watches: Watches, reconciler: Reconciler) -> No
         reconciler.reset()
 
 
-async def _prepare(cluster: Cluster, log: FilteringBoundLogger) -> bool:
-    """Wait until the API server answers and serves the resource; return whether nodes may be read.
+async def _prepare(cluster: Cluster, log: FilteringBoundLogger) -> Nodes:
+    """Wait until the API server answers and serves the resource; return the nodes, or that they may not be read.
 
-    kopf would stay deaf to a CustomResourceDefinition that comes after it.
+    kopf would stay deaf to a CustomResourceDefinition that comes after it, and ends when one goes.
     """
     told = ""
     while True:
         try:
             if await serves(cluster, MISTRAL_DEPLOYMENTS):
-                return all([await may(cluster, verb, NODES) for verb in ("get", "list", "watch")])
+                return Nodes(readable=all([await may(cluster, verb, NODES) for verb in ("get", "list", "watch")]))
             waiting = f"the API server does not serve {MISTRAL_DEPLOYMENTS.plural}.{MISTRAL_DEPLOYMENTS.group} yet"
         except ClusterError as error:
             waiting = str(error)
@@ -189,6 +190,16 @@ def _stop_on_signals(stop: asyncio.Event) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+
+
+async def _unless(stop: asyncio.Event, doing: Coroutine[Any, Any, _T]) -> _T | None:
+    """Return what a coroutine returns; None when told to stop before that."""
+    stopping, done = asyncio.create_task(stop.wait(), name="stop"), asyncio.create_task(doing)
+    try:
+        await asyncio.wait({stopping, done}, return_when=_FIRST)
+        return None if stop.is_set() else done.result()
+    finally:
+        await _cancel(stopping, done)
 
 
 async def _cancel(*tasks: "asyncio.Task[Any]") -> None:

@@ -10,6 +10,10 @@ from mistral_operator.controller.settings import Settings
 from mistral_operator.controller.store import Store
 
 
+class NoPortError(Exception):
+    """There is no listening where this process is to be asked for its health; ``str()`` says what to do."""
+
+
 class Health:
     """Judges this process. That the event loop runs at all is shown by there being an answer.
 
@@ -42,7 +46,13 @@ class Health:
 
 
 async def serve(health: Health, metrics: Metrics, queue: WorkQueue, host: str, port: int) -> web.AppRunner:
-    """Answer until the returned runner is cleaned up."""
+    """Answer until the returned runner is cleaned up.
+
+    Raises
+    ------
+    NoPortError
+        When the address is not this machine's, or the port is another's.
+    """
 
     async def healthz(_: web.Request) -> web.Response:
         return _answer(health.ill())
@@ -58,7 +68,14 @@ async def serve(health: Health, metrics: Metrics, queue: WorkQueue, host: str, p
     app.add_routes([web.get("/healthz", healthz), web.get("/readyz", readyz), web.get("/metrics", show_metrics)])
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
-    await web.TCPSite(runner, host, port).start()
+    try:
+        await web.TCPSite(runner, host, port).start()
+    except OSError as error:
+        await runner.cleanup()
+        raise NoPortError(
+            f"Cannot listen on {host}:{port} for /healthz, /readyz and /metrics: {error.strerror}. "
+            "Name another address with --http-host and --http-port, or end what listens there."
+        ) from error
     return runner
 
 

@@ -128,6 +128,7 @@ def _settings() -> kopf.OperatorSettings:
     settings.scanning.disabled = True
     settings.peering.standalone = True
     settings.posting.enabled = False
+    settings.process.ultimate_exiting_timeout = None  # kopf kills the process some time after it gave up watching
     settings.persistence.diffbase_storage = _NoDiff()
     settings.networking.error_backoffs = _Forever()
     settings.networking.connect_timeout = 10

@@ -36,8 +36,9 @@ class Figures:
     """One run.
 
     Latencies are from just before an object's creation was sent until its Deployment, or its status, was seen.
-    ``requests_per_object_until_quiet`` is None for an operator that never comes to rest; ``requests_by_kind`` counts as
-    far. Requests leave out watches, Leases and Events; those "of the server" are everybody's but the benchmark's.
+    ``requests_per_object_until_quiet`` is None for an operator that never comes to rest. The counts by kind and by verb
+    reach as far. Requests leave out watches, Leases and Events; those of the server are everybody's but
+    the benchmark's.
     """
 
     operator: str
@@ -85,7 +86,7 @@ def figures_of(operator: str, load: Load, seen: Seen) -> Figures:
     first = min(seen.begun.values())
     last_deployment = max(seen.deployments.values())
     last_status = max(seen.statuses.values(), default=first)
-    requests, settled = seen.converging.requests, seen.converging.requests + seen.settling
+    requests, settled = seen.converging.requests, seen.settling.requests
     return Figures(
         operator=operator,
         objects=load.objects,
@@ -99,8 +100,8 @@ def figures_of(operator: str, load: Load, seen: Seen) -> Figures:
         writes_per_object=requests.writes / load.objects,
         requests_per_object_until_quiet=settled.total / load.objects if seen.settled else None,
         requests_by_kind=settled.by_kind(),
-        requests_by_verb=requests.by_verb(),
-        requests_by_verb_of_server=seen.converging.requests_by_server.by_verb(),
+        requests_by_verb=settled.by_verb(),
+        requests_by_verb_of_server=seen.settling.requests_by_server.by_verb(),
         cpu_seconds=seen.converging.operator_cpu_seconds,
         cpu_seconds_of_server=seen.converging.server_cpu_seconds,
         resident_mib=seen.end.resident_bytes / _MIB,

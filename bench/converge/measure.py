@@ -44,8 +44,8 @@ class Seen:
     deployments: dict[str, float]
     statuses: dict[str, float]
     converging: Window
-    settling: Tally
-    settled: bool
+    settling: Window  # from the beginning until the operator came to rest
+    settled: bool  # whether it did
     idle: Window | None
     end: Usage
 
@@ -72,7 +72,6 @@ async def measure(
         resource = await api.resource(body["apiVersion"], body["kind"], NAMESPACE)
         creator = Creator(api, resource, body, operator.status_patch)
         audit = AuditLog(plane.audit_log, operator.user)
-        server_pid = plane.pids["kube-apiserver"]
         async with watching(api, resource, operator.wishes) as (sightings, check_watches):
 
             def check() -> None:
@@ -87,29 +86,29 @@ async def measure(
 
             names = [f"object-{number:05d}" for number in range(load.objects)]
             say(f"creating {load}")
-            meter = _Meter(api, audit, process, server_pid)
-            await meter.begin()
+            meter = _Meter(api, process, plane.pids["kube-apiserver"])
+            begun = await meter.read()
             created_seconds = await _create(load, creator, sightings, names, timeout_seconds, check)
             await sightings.converged(timeout_seconds, check)
-            converging = await meter.end()
-            settling, settled = await _settle(audit)
+            converged = await meter.read()
+            settled = await _settle(audit)
+            rest = await meter.read()
 
-            idle = None
+            end = None
             if idle_seconds:
                 say(f"all have converged; looking on for {idle_seconds:g} s")
-                await meter.begin()
                 await asyncio.sleep(idle_seconds)
                 check()
-                idle = await meter.end()
+                end = await meter.read()
         return Seen(
             begun={name: creator.begun[name] for name in names},
             created_seconds=created_seconds,
             deployments={name: sightings.deployments[name] for name in names},
             statuses={name: sightings.statuses[name] for name in names} if operator.wishes else {},
-            converging=converging,
-            settling=settling,
+            converging=_window(begun, converged, audit),
+            settling=_window(begun, rest, audit),
             settled=settled,
-            idle=idle,
+            idle=None if end is None else _window(rest, end, audit),
             end=process.usage(),
         )
 
@@ -135,49 +134,45 @@ async def _create(
     return time.monotonic() - begun
 
 
-async def _settle(audit: AuditLog) -> tuple[Tally, bool]:
-    """Wait until the operator asks for nothing; return what it still asked for, and whether it came to rest."""
-    begun = last = time.monotonic()
-    late = Tally()
-    while time.monotonic() - begun < _QUIET_AT_MOST_SECONDS:
+async def _settle(audit: AuditLog) -> bool:
+    """Wait until the operator has asked for nothing for a while; tell whether it came to that."""
+    begun = time.time()
+    while (now := time.time()) - begun < _QUIET_AT_MOST_SECONDS:
+        if now - begun >= _QUIET_SECONDS and not audit.between(now - _QUIET_SECONDS, now).total:
+            return True
         await asyncio.sleep(_LOOK_SECONDS)
-        more = audit.take()
-        late += more
-        if more.total:
-            last = time.monotonic()
-        elif time.monotonic() - last >= _QUIET_SECONDS:
-            return late, True
-    return late, False
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """What had been asked for and used by a moment."""
+
+    at: float  # seconds since the epoch, as in the audit log
+    requests_by_server: Tally
+    operator: Usage
+    server: Usage
 
 
 class _Meter:
-    """Measures windows of time, one after the other."""
+    """Reads what a run uses."""
 
-    def __init__(self, api: ApiServer, audit: AuditLog, process: OperatorProcess, server_pid: int) -> None:
+    def __init__(self, api: ApiServer, process: OperatorProcess, server_pid: int) -> None:
         self._api = api
-        self._audit = audit
         self._process = process
         self._server_pid = server_pid
 
-    async def begin(self) -> None:
-        """Begin a window."""
-        self._requests_by_server = await self._by_server()
-        self._audit.take()
-        self._operator = self._process.usage()
-        self._server = usage_of(self._server_pid)
-        self._begun = time.monotonic()
+    async def read(self) -> _Reading:
+        """Read everything, the clock first."""
+        at, operator, server = time.time(), self._process.usage(), usage_of(self._server_pid)
+        return _Reading(at, tally_of(await self._api.metrics()) - self._api.sent, operator, server)
 
-    async def end(self) -> Window:
-        """End the window."""
-        ended, requests = time.monotonic(), self._audit.take()
-        operator, server = self._process.usage(), usage_of(self._server_pid)
-        return Window(
-            seconds=ended - self._begun,
-            requests=requests,
-            requests_by_server=await self._by_server() - self._requests_by_server,
-            operator_cpu_seconds=operator.cpu_seconds - self._operator.cpu_seconds,
-            server_cpu_seconds=server.cpu_seconds - self._server.cpu_seconds,
-        )
 
-    async def _by_server(self) -> Tally:
-        return tally_of(await self._api.metrics()) - self._api.sent
+def _window(begin: _Reading, end: _Reading, audit: AuditLog) -> Window:
+    return Window(
+        seconds=end.at - begin.at,
+        requests=audit.between(begin.at, end.at),
+        requests_by_server=end.requests_by_server - begin.requests_by_server,
+        operator_cpu_seconds=end.operator.cpu_seconds - begin.operator.cpu_seconds,
+        server_cpu_seconds=end.server.cpu_seconds - begin.server.cpu_seconds,
+    )

@@ -59,8 +59,7 @@ def run(operator: Operator, load: Load, patience: Patience, say: Callable[[str],
 
 def _prepare(plane: ControlPlane, operator: Operator) -> None:
     """Add nodes of several kinds, a namespace for the objects, and what the operator needs to start."""
-    for kind in KINDS:
-        plane.add_node(f"{kind.name}-0", kind)
+    plane.add_nodes({f"{kind.name}-0": kind for kind in KINDS})
     plane.kubectl("create", "namespace", NAMESPACE)
     if operator.service_account is None:
         stdin = yaml.safe_dump_all(unlimited_account(*operator.account))

@@ -34,9 +34,6 @@ class Tally:
         """Count what counts."""
         return cls({call: count for call, count in counts.items() if count > 0 and _counts(call)})
 
-    def __add__(self, other: "Tally") -> "Tally":
-        return Tally(Counter(self.counts) + Counter(other.counts))
-
     def __sub__(self, other: "Tally") -> "Tally":
         return Tally(Counter(self.counts) - Counter(other.counts))
 

@@ -50,10 +50,15 @@ class Fault:
     status: int = 500
     message: str = "the server is ill"
     times: float = 1  # how many more requests
+    plural: str | None = None  # of one kind alone
     hangs: bool = False  # no answer at all
     seconds: float = 0  # how late the answer is
     raw: bytes | None = None  # this instead of a Status
     after: bool = False  # the request is carried out first: only its answer is lost, or late if the status is 200
+
+    def strikes(self, method: str, place: Place) -> bool:
+        """Tell whether a request is affected."""
+        return self.times > 0 and self.method in ("*", method) and self.plural in (None, place.plural)
 
 
 class Request(NamedTuple):
@@ -115,6 +120,11 @@ class ApiServer:
         """Return an object as it is now."""
         return self._objects.get((resource.group, namespace, resource.plural, name))
 
+    def all(self, resource: Resource) -> list[Body]:
+        """Return all objects of a kind."""
+        wanted = (resource.group, resource.plural)
+        return [body for (group, _, plural, _), body in self._objects.items() if (group, plural) == wanted]
+
     def remove(self, resource: Resource, namespace: str, name: str) -> None:
         """Delete an object."""
         self._objects.pop((resource.group, namespace, resource.plural, name))
@@ -126,7 +136,7 @@ class ApiServer:
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         place, body = Place.of(request.path), await request.json() if request.can_read_body else None
         verb = _VERBS.get(request.method) or ("get" if place.name else "list")
-        fault = next((one for one in self.faults if one.method in ("*", request.method) and one.times > 0), None)
+        fault = next((one for one in self.faults if one.strikes(request.method, place)), None)
         if fault is None:
             return self._record(verb, place, request.query, body, self._carry_out(verb, place, request.query, body))
         fault.times -= 1

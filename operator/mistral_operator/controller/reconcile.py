@@ -42,6 +42,7 @@ from mistral_operator.status.transitions import transitions
 from mistral_vllm.profiles import Profile
 
 _AUTOSCALER_SECONDS = 60.0  # an autoscaler that is not watched may be gone
+_CHILD_SECONDS = 60.0  # a quota, a policy or a stranger that stands in a child's way is not watched either
 _FRESH_SECONDS = 10.0  # how old an answer of the hub a new plan may rest on
 
 
@@ -140,7 +141,12 @@ class Reconciler:
             self._log_decision(key, verdict)  # only now that it stands: what was not written is decided again
         shown |= {kind: version_of(child) for kind, child in synced.bodies.items()}
         self._remember(key, version, shown, pods)
-        waits = (outcome.again_seconds, events.again_seconds, _AUTOSCALER_SECONDS if warnings else None)
+        waits = (
+            outcome.again_seconds,
+            events.again_seconds,
+            _AUTOSCALER_SECONDS if warnings else None,
+            _CHILD_SECONDS if synced.trouble is not None else None,
+        )
         return min(seconds for seconds in waits if seconds is not None)
 
     def is_news(self, key: Key) -> bool:

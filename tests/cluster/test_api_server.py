@@ -1,0 +1,179 @@
+"""The API server goes away, forgets, or does not know the resource: no reason to die, and nothing is missed after."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Final
+
+import pytest
+
+from cluster.conftest import OPERATOR_USER, QUICK
+from cluster.live import Body, Live
+from cluster.processes import ask, blind, leads, until_heard, until_leads
+from cluster.traces import Audit, Sample, samples, total
+from devcluster.binaries.progress import Progress
+from devcluster.controlplane import ControlPlane
+from devcluster.hub import HubServer
+from devcluster.operator import Operator
+from devcluster.waiting import wait_until
+
+CRD: Final = "mistraldeployments.mistral-operator.io"
+OUTAGE_SECONDS: Final = 65.0  # longer than any of kopf's own patience, and than a minute of the kubelet's
+CHILDREN: Final = ("Deployment", "Service")
+
+
+@pytest.fixture(scope="module")
+def bare_plane() -> Iterator[ControlPlane]:
+    """Return an API server alone: Kubernetes' own controllers take a minute to notice that it is back."""
+    with ControlPlane(Progress(), controllers=False, audited=[OPERATOR_USER]) as plane:
+        yield plane
+
+
+@pytest.fixture
+def bare(bare_plane: ControlPlane, request: pytest.FixtureRequest) -> Live:
+    """Return a namespace of its own, in which nobody makes pods and nobody collects what has lost its owner."""
+    namespace = f"bare-{request.node.name.replace('_', '-')}"[:63]
+    bare_plane.kubectl("create", "namespace", namespace)
+    bare_plane.kubectl("create", "serviceaccount", "default", "-n", namespace)
+    return Live(bare_plane, namespace)
+
+
+@contextmanager
+def same_process(operator: Operator) -> Iterator[None]:
+    """Hold that an operator neither ends nor calls itself ill."""
+    pid = operator.pid
+    yield
+    assert operator.running
+    assert operator.pid == pid
+    assert ask(operator, "/healthz").text == "ok\n"
+    assert total(operator, "mistral_operator_reconciles_total", result="fault") == 0
+
+
+def until_there(live: Live, name: str) -> None:
+    """Wait until an object has its children."""
+    for kind in CHILDREN:
+        live.until(f"the {kind} {name}", partial(live.find, kind, name))
+
+
+def until_told_by_a_watch(live: Live) -> None:
+    """Make an object, and hold that the operator learned of it although it listed nothing meanwhile."""
+
+    def listed() -> bool:
+        requests = [request for request in audit.requests() if request.verb == "list"]
+        return any(request.resource == "mistraldeployments" for request in requests)
+
+    for attempt in range(5):
+        audit = Audit(live.plane)
+        live.mdep(f"watched-{attempt}")
+        until_there(live, f"watched-{attempt}")
+        if not listed():
+            return
+    pytest.fail("the operator learns of nothing but from lists")
+
+
+def pod_of(live: Live, name: str) -> Body:
+    """Return a pod as the controllers of a Deployment would make it."""
+    template = live.get("Deployment", name)["spec"]["template"]
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": f"{name}-pod", "labels": template["metadata"]["labels"]},
+        "spec": template["spec"],
+    }
+
+
+def test_an_outage_of_the_api_server(bare: Live, hub: HubServer) -> None:
+    """The operator waits for as long as it takes, and goes on where it was, at once."""
+    with Operator(bare.plane, hub.url, arguments=QUICK, name="operator-outage") as operator:
+        operator.wait_ready()
+        bare.mdep("m")
+        until_there(bare, "m")
+        with same_process(operator):
+            bare.plane.stop_apiserver()
+            end = time.monotonic() + OUTAGE_SECONDS
+
+            def over() -> bool:
+                assert operator.running, operator.log
+                assert ask(operator, "/healthz").status == 200
+                return time.monotonic() > end
+
+            wait_until("the outage to be over", over, seconds=2 * OUTAGE_SECONDS, every_seconds=0.5)
+            assert not leads(operator)  # somebody else may be able to reach it
+
+            bare.plane.start_apiserver()
+            bare.patch("MistralDeployment", "m", {"spec": {"replicas": 2}})
+            bare.until("two replicas", lambda: bare.get("Deployment", "m")["spec"]["replicas"] == 2)
+            for kind in CHILDREN:
+                bare.delete(kind, "m")
+            until_there(bare, "m")
+            until_told_by_a_watch(bare)
+            assert leads(operator)
+            assert ask(operator, "/readyz").status == 200
+
+
+def test_history_that_is_gone(bare: Live, hub: HubServer) -> None:
+    """What vanished unseen leaves no ghost, what came unseen is served, and the watches live on."""
+    arguments = (*QUICK, "--log-level=DEBUG")
+    with Operator(bare.plane, hub.url, arguments=arguments, name="operator-gone-history") as operator:
+        operator.wait_ready()
+        for name in ("stays", "goes"):
+            bare.mdep(name)
+        for name in ("stays", "goes"):
+            until_there(bare, name)
+        bare.create(pod_of(bare, "stays"))
+        bare.until("the pod to count", lambda: bare.get("MistralDeployment", "stays")["status"]["replicas"] == 1)
+        audit = Audit(bare.plane)
+        with same_process(operator):
+            with blind(operator, bare.plane):
+                for kind in ("MistralDeployment", *CHILDREN):
+                    bare.delete(kind, "goes")
+                bare.delete("Service", "stays")
+                bare.delete("Pod", "stays-pod")
+                bare.mdep("comes")
+            until_there(bare, "comes")
+            until_there(bare, "stays")
+            bare.until("no pod to count", lambda: bare.get("MistralDeployment", "stays")["status"]["replicas"] == 0)
+
+            def ghosts() -> list[Sample]:
+                return samples(operator, "mistral_operator_condition", namespace=bare.namespace, name="goes")
+
+            bare.until("no ghost in the metrics", lambda: not ghosts())
+            bare.until("an empty queue", lambda: total(operator, "mistral_operator_queue_depth") == 0)
+            until_told_by_a_watch(bare)
+            assert not [request for request in audit.requests() if request.writes and request.name == "goes"]
+            for kind in ("MistralDeployment", *CHILDREN):
+                assert bare.find(kind, "goes") is None
+        assert "Restarting the watch-stream" in operator.log  # kopf's words for 410 Gone
+
+
+def test_a_resource_that_comes_later(bare: Live, hub: HubServer) -> None:
+    """Until it is served the operator says what it waits for; then it works, as the same process."""
+    bare.plane.kubectl("delete", "crd", CRD, "--ignore-not-found")
+    with Operator(bare.plane, hub.url, arguments=QUICK, name="operator-early", install_crd=False) as operator:
+        until_heard(operator)
+        with same_process(operator):
+            bare.until("a line in the log", lambda: f"does not serve {CRD} yet" in operator.log)
+            said = ask(operator, "/readyz")
+            assert said.status == 503
+            assert "the MistralDeployment CRD is not served yet" in said.text
+            assert not leads(operator)
+            Operator(bare.plane, hub.url).install()
+            operator.wait_ready()
+            until_told_by_a_watch(bare)
+
+
+def test_a_resource_that_goes_and_comes_back(bare: Live, hub: HubServer) -> None:
+    """All objects are gone with it; the operator is unready, not dead, and serves those that come with it again."""
+    with Operator(bare.plane, hub.url, arguments=QUICK, name="operator-without") as operator:
+        operator.wait_ready()
+        bare.mdep("m")
+        until_there(bare, "m")
+        with same_process(operator):
+            bare.plane.kubectl("delete", "crd", CRD)
+            wait_until("the operator to notice", lambda: ask(operator, "/readyz").status == 503, seconds=30)
+            assert samples(operator, "mistral_operator_condition") == []
+            operator.install()
+            operator.wait_ready()
+            until_leads(operator)
+            until_told_by_a_watch(bare)

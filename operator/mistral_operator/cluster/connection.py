@@ -63,12 +63,17 @@ async def connect(context: str | None = None) -> Connection:
         if context is None and _load_service_account(configuration):
             return _client(configuration)
         await load_kube_config(context=context, client_configuration=configuration)
-        return _client(configuration)
+        if configuration.host:
+            return _client(configuration)
     except (ConfigException, OSError, yaml.YAMLError) as error:
-        why = " ".join(str(error).split())
-        raise NoClusterError(
-            f"No cluster to talk to: {why}. Set KUBECONFIG, name a context of it, or run in a pod."
-        ) from error
+        raise _no_cluster(" ".join(str(error).split())) from error
+    except (AttributeError, TypeError, ValueError) as error:  # YAML of another shape
+        raise _no_cluster("the kubeconfig is none") from error
+    raise _no_cluster("the context's cluster has no server")
+
+
+def _no_cluster(why: str) -> NoClusterError:
+    return NoClusterError(f"No cluster to talk to: {why}. Set KUBECONFIG, name a context of it, or run in a pod.")
 
 
 def _load_service_account(configuration: Configuration) -> bool:

@@ -52,7 +52,7 @@ def operator_rules() -> list[Rule]:
 
 def node_rules() -> list[Rule]:
     """Return the rights on nodes: without them plans rest on the spec alone."""
-    return [_rule(NODES, "get", "list", "watch")]
+    return [_rule(NODES, "list", "watch")]
 
 
 def lease_rules(name: str) -> list[Rule]:

@@ -176,7 +176,7 @@ async def _prepare(cluster: Cluster, log: FilteringBoundLogger) -> Nodes:
     while True:
         try:
             if await serves(cluster, MISTRAL_DEPLOYMENTS):
-                return Nodes(readable=all([await may(cluster, verb, NODES) for verb in ("get", "list", "watch")]))
+                return Nodes(readable=all([await may(cluster, verb, NODES) for verb in ("list", "watch")]))
             waiting = f"the API server does not serve {MISTRAL_DEPLOYMENTS.plural}.{MISTRAL_DEPLOYMENTS.group} yet"
         except ClusterError as error:
             waiting = str(error)

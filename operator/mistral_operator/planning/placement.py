@@ -134,8 +134,7 @@ def _on_the_spec_alone(
     described = "spec.gpu" if spec.gpu.min_memory or spec.gpu.min_compute_capability else "the model"
     if not inventory.readable:
         message = (
-            f"the operator may not read nodes, so the plan rests on {described} alone; "
-            "grant it get, list and watch on nodes"
+            f"the operator may not read nodes, so the plan rests on {described} alone; grant it list and watch on nodes"
         )
         return _unplaced(plan, Reason.NODES_NOT_READABLE, message)
     message = (

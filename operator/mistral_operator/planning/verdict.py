@@ -174,9 +174,7 @@ def _frozen_hardware(spec: MistralDeploymentSpec, frozen: Resolved, circumstance
     if runtime.name.platform is not Platform.CUDA:
         return true(Reason.NO_GPU_NEEDED, f"{runtime.name} {runtime.version} runs on the CPU")
     if not inventory.readable:
-        return unknown(
-            Reason.NODES_NOT_READABLE, "the operator may not read nodes; grant it get, list and watch on them"
-        )
+        return unknown(Reason.NODES_NOT_READABLE, "the operator may not read nodes; grant it list and watch on them")
     there = inventory.of_resource(resource)
     if not there:
         return unknown(Reason.NO_GPU_NODES, f"no node offers {resource} with GPU Feature Discovery's labels now")

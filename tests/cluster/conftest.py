@@ -6,12 +6,12 @@ from itertools import count
 from typing import Final
 
 import pytest
-from devcluster.operator import Operator
 
 from cluster.live import Live
 from devcluster.binaries.progress import Progress
 from devcluster.controlplane import H200, KINDS, ControlPlane
 from devcluster.hub import HubServer
+from devcluster.operator import Operator
 
 OPERATOR_USER: Final = "system:serviceaccount:mistral-operator-system:mistral-operator"
 # everything that takes minutes in production takes seconds here; the rules are the same
@@ -54,6 +54,13 @@ def solo_plane() -> Iterator[ControlPlane]:
         yield started
 
 
+@pytest.fixture(scope="session")
+def bare_plane() -> Iterator[ControlPlane]:
+    """Return an API server alone, to be stopped and restarted: Kubernetes' controllers take a minute to notice."""
+    with ControlPlane(Progress(), controllers=False, audited=[OPERATOR_USER]) as started:
+        yield started
+
+
 @pytest.fixture
 def live(plane: ControlPlane, operator: Operator) -> Iterator[Live]:  # noqa: ARG001 - it must run
     """Return a namespace of its own on the shared control plane, with the shared operator at work."""
@@ -66,6 +73,17 @@ def solo(solo_plane: ControlPlane) -> Iterator[Live]:
     """Return a namespace of its own on the control plane without an operator."""
     with _namespace(solo_plane) as live:
         yield live
+
+
+@pytest.fixture
+def bare(bare_plane: ControlPlane) -> Iterator[Live]:
+    """Return a namespace of its own where nobody makes pods, and nobody collects what has lost its owner."""
+    namespace = f"test-{next(_numbers)}"
+    bare_plane.kubectl("create", "namespace", namespace)
+    bare_plane.kubectl("create", "serviceaccount", "default", "-n", namespace)  # pods are refused without
+    yield Live(bare_plane, namespace)
+    # the namespace stays: its deletion would never end, and forbid what a later operator wants in it
+    bare_plane.kubectl("delete", "mdep", "--all", "-n", namespace, check=False)
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import ssl
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Final
 
 import yaml
@@ -163,6 +164,11 @@ class Live:
         self.until_condition(name, "Ready", "True", seconds=seconds)
         return self.get("MistralDeployment", name)
 
+    def until_there(self, name: str) -> None:
+        """Wait until a MistralDeployment has the children that every one has."""
+        for kind in ("Deployment", "Service"):
+            self.until(f"the {kind} {name}", partial(self.find, kind, name))
+
     def events(self, name: str) -> list[tuple[str, str]]:
         """Return type and reason of every Event about a MistralDeployment, oldest first."""
         found = [event for event in self.all("Event") if event["regarding"].get("name") == name]
@@ -184,6 +190,13 @@ def condition_of(body: Body, kind: str) -> Body:
     """Return one condition; empty where there is none of that type."""
     conditions = body.get("status", {}).get("conditions", ())
     return next((condition for condition in conditions if condition["type"] == kind), {})
+
+
+def pod_of(deployment: Body, name: str) -> Body:
+    """Return a pod as the controllers of a Deployment would make it."""
+    template = deployment["spec"]["template"]
+    metadata = {"name": name, "labels": template["metadata"]["labels"]}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]}
 
 
 def container_of(deployment: Body) -> Body:

@@ -3,17 +3,14 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from typing import Final
 
 import pytest
 
-from cluster.conftest import OPERATOR_USER, QUICK
-from cluster.live import Body, Live
+from cluster.conftest import QUICK
+from cluster.live import Live, pod_of
 from cluster.processes import ask, blind, leads, until_heard, until_leads
 from cluster.traces import Audit, Sample, samples, total
-from devcluster.binaries.progress import Progress
-from devcluster.controlplane import ControlPlane
 from devcluster.hub import HubServer
 from devcluster.operator import Operator
 from devcluster.waiting import wait_until
@@ -21,22 +18,6 @@ from devcluster.waiting import wait_until
 CRD: Final = "mistraldeployments.mistral-operator.io"
 OUTAGE_SECONDS: Final = 65.0  # longer than any of kopf's own patience, and than a minute of the kubelet's
 CHILDREN: Final = ("Deployment", "Service")
-
-
-@pytest.fixture(scope="module")
-def bare_plane() -> Iterator[ControlPlane]:
-    """Return an API server alone: Kubernetes' own controllers take a minute to notice that it is back."""
-    with ControlPlane(Progress(), controllers=False, audited=[OPERATOR_USER]) as plane:
-        yield plane
-
-
-@pytest.fixture
-def bare(bare_plane: ControlPlane, request: pytest.FixtureRequest) -> Live:
-    """Return a namespace of its own, in which nobody makes pods and nobody collects what has lost its owner."""
-    namespace = f"bare-{request.node.name.replace('_', '-')}"[:63]
-    bare_plane.kubectl("create", "namespace", namespace)
-    bare_plane.kubectl("create", "serviceaccount", "default", "-n", namespace)
-    return Live(bare_plane, namespace)
 
 
 @contextmanager
@@ -50,12 +31,6 @@ def same_process(operator: Operator) -> Iterator[None]:
     assert total(operator, "mistral_operator_reconciles_total", result="fault") == 0
 
 
-def until_there(live: Live, name: str) -> None:
-    """Wait until an object has its children."""
-    for kind in CHILDREN:
-        live.until(f"the {kind} {name}", partial(live.find, kind, name))
-
-
 def until_told_by_a_watch(live: Live) -> None:
     """Make an object, and hold that the operator learned of it although it listed nothing meanwhile."""
 
@@ -66,21 +41,10 @@ def until_told_by_a_watch(live: Live) -> None:
     for attempt in range(5):
         audit = Audit(live.plane)
         live.mdep(f"watched-{attempt}")
-        until_there(live, f"watched-{attempt}")
+        live.until_there(f"watched-{attempt}")
         if not listed():
             return
     pytest.fail("the operator learns of nothing but from lists")
-
-
-def pod_of(live: Live, name: str) -> Body:
-    """Return a pod as the controllers of a Deployment would make it."""
-    template = live.get("Deployment", name)["spec"]["template"]
-    return {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": f"{name}-pod", "labels": template["metadata"]["labels"]},
-        "spec": template["spec"],
-    }
 
 
 def test_an_outage_of_the_api_server(bare: Live, hub: HubServer) -> None:
@@ -88,7 +52,7 @@ def test_an_outage_of_the_api_server(bare: Live, hub: HubServer) -> None:
     with Operator(bare.plane, hub.url, arguments=QUICK, name="operator-outage") as operator:
         operator.wait_ready()
         bare.mdep("m")
-        until_there(bare, "m")
+        bare.until_there("m")
         with same_process(operator):
             bare.plane.stop_apiserver()
             end = time.monotonic() + OUTAGE_SECONDS
@@ -106,7 +70,7 @@ def test_an_outage_of_the_api_server(bare: Live, hub: HubServer) -> None:
             bare.until("two replicas", lambda: bare.get("Deployment", "m")["spec"]["replicas"] == 2)
             for kind in CHILDREN:
                 bare.delete(kind, "m")
-            until_there(bare, "m")
+            bare.until_there("m")
             until_told_by_a_watch(bare)
             assert leads(operator)
             assert ask(operator, "/readyz").status == 200
@@ -120,8 +84,8 @@ def test_history_that_is_gone(bare: Live, hub: HubServer) -> None:
         for name in ("stays", "goes"):
             bare.mdep(name)
         for name in ("stays", "goes"):
-            until_there(bare, name)
-        bare.create(pod_of(bare, "stays"))
+            bare.until_there(name)
+        bare.create(pod_of(bare.get("Deployment", "stays"), "stays-pod"))
         bare.until("the pod to count", lambda: bare.get("MistralDeployment", "stays")["status"]["replicas"] == 1)
         audit = Audit(bare.plane)
         with same_process(operator):
@@ -131,8 +95,8 @@ def test_history_that_is_gone(bare: Live, hub: HubServer) -> None:
                 bare.delete("Service", "stays")
                 bare.delete("Pod", "stays-pod")
                 bare.mdep("comes")
-            until_there(bare, "comes")
-            until_there(bare, "stays")
+            bare.until_there("comes")
+            bare.until_there("stays")
             bare.until("no pod to count", lambda: bare.get("MistralDeployment", "stays")["status"]["replicas"] == 0)
 
             def ghosts() -> list[Sample]:
@@ -168,7 +132,7 @@ def test_a_resource_that_goes_and_comes_back(bare: Live, hub: HubServer) -> None
     with Operator(bare.plane, hub.url, arguments=QUICK, name="operator-without") as operator:
         operator.wait_ready()
         bare.mdep("m")
-        until_there(bare, "m")
+        bare.until_there("m")
         with same_process(operator):
             bare.plane.kubectl("delete", "crd", CRD)
             wait_until("the operator to notice", lambda: ask(operator, "/readyz").status == 503, seconds=30)

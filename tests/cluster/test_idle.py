@@ -10,7 +10,7 @@ from cluster.traces import Audit, Request
 from devcluster.hub import Fault, HubServer, Kind
 from devcluster.operator import Operator
 
-ARGUMENTS: Final = (*QUICK, "--resync=3")
+ARGUMENTS: Final = (*QUICK, "--resync=2")
 BOUND_SECONDS: Final = 60.0
 MODEL: Final = "acme/open"
 FATE: Final = "devcluster.mistral-operator.io/fate"

@@ -109,12 +109,12 @@ def test_each_decision_is_one_line(live: Live, operator: Operator) -> None:
     assert (lines["nemo"][0]["window"], lines["nemo"][0]["sliding"], lines["nemo"][0]["full"]) == (None, 0, 40)
     assert lines["interleaved"][0]["sliding"] > lines["interleaved"][0]["full"] > 0
 
-    look_again(live, "m", 3)
+    look_again(live, "m", 2)
     live.patch("MistralDeployment", "m", {"spec": {"replicas": 2}}, "scale")
     live.until_ready("m")
     live.patch("MistralDeployment", "m", {"spec": {"service": {"port": 80}}})
     live.until_ready("m")
-    look_again(live, "m", 2)
+    look_again(live, "m", 1)
     assert decisions(operator, live, "m") == lines["m"]
 
     live.patch("MistralDeployment", "m", {"spec": {"engine": {"attentionBackend": "FLASH_ATTN"}}})

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from mistral_operator.controller.nodes import Nodes
+from mistral_operator.planning.inventory import gpus_of_node
 
 H200, L4 = ("NVIDIA-H200", "143771"), ("NVIDIA-L4", "23034")
 
@@ -74,7 +75,8 @@ def test_what_a_list_shows(listed: list[dict[str, Any]], changes: bool, left: li
     nodes = Nodes(readable=True)
     nodes.watched(node(), deleted=False)
     nodes.watched(node("another", L4), deleted=False)
-    assert nodes.listed(listed) is changes
+    read = {str(one["metadata"]["name"]): gpus_of_node(one) for one in listed}
+    assert nodes.listed(read) is changes
     assert products(nodes) == left
 
 

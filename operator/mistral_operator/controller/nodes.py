@@ -1,6 +1,6 @@
 """The cluster's GPUs, kept from what the watch of nodes tells."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 from mistral_operator.controller.store import Body
 from mistral_operator.planning.facts import GpuClass
@@ -24,9 +24,9 @@ class Nodes:
         # nodes tell of themselves every few seconds, and seldom of other GPUs
         return self._gpus.get(name) != before and self._recount()
 
-    def listed(self, nodes: Sequence[Body]) -> bool:
-        """Take a whole list; say whether the table of classes has changed."""
-        self._gpus = {str(node["metadata"]["name"]): gpus_of_node(node) for node in nodes}
+    def listed(self, gpus: Mapping[str, frozenset[GpuClass]]) -> bool:
+        """Take a whole list, read node by node; say whether the table of classes has changed."""
+        self._gpus = dict(gpus)
         return self._recount()
 
     def _recount(self) -> bool:

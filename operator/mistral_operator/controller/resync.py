@@ -15,8 +15,10 @@ from mistral_operator.cluster.resources import MISTRAL_DEPLOYMENTS, NODES, Resou
 from mistral_operator.controller.keys import Key
 from mistral_operator.controller.nodes import Nodes
 from mistral_operator.controller.queue import Cause, WorkQueue
-from mistral_operator.controller.store import Body, Store
+from mistral_operator.controller.store import Store
 from mistral_operator.controller.watches import MANAGED, WATCHED, Watches, owner_key
+from mistral_operator.planning.facts import GpuClass
+from mistral_operator.planning.inventory import gpus_of_node
 
 _FIRST_RETRY_SECONDS = 1.0
 _LONGEST_RETRY_SECONDS = 30.0
@@ -70,10 +72,10 @@ class Resync:
             await self._list(resource)
 
     async def _list_nodes(self) -> None:
-        nodes: list[Body] = []
+        gpus: dict[str, frozenset[GpuClass]] = {}  # and not the nodes: a large cluster's fill the memory
         async for page in self._cluster.pages(NODES):
-            nodes += page
-        if self._nodes.listed(nodes):
+            gpus |= {str(node["metadata"]["name"]): gpus_of_node(node) for node in page}
+        if self._nodes.listed(gpus):
             self._watches.everything_is_due()
 
     async def _list(self, resource: Resource) -> None:

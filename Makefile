@@ -55,8 +55,11 @@ format: setup ## Rewrite the code in the house style
 	$(RUN) ruff format .
 	$(RUN) ruff check --fix .
 
-bench: setup ## Print how fast the command answers
+N ?= 100 1000
+OPERATORS ?=
+bench: binaries ## Print how fast the command answers, and how fast N objects converge (N="100 1000")
 	$(RUN) python bench/plan.py
+	@.venv/bin/python -m bench.converge $(foreach count,$(N),-n $(count)) $(OPERATORS)
 
 clean: ## Remove what the targets above made
 	rm -rf .venv $(TOOLS) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

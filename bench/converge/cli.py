@@ -1,6 +1,7 @@
 """The command line of the benchmark."""
 
 import shlex
+import signal
 import subprocess
 import sys
 from contextlib import ExitStack
@@ -71,6 +72,7 @@ def _fail(console: Console, message: str) -> None:
 
 def main() -> None:
     """Run the command line and exit with its code."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # leaves what it started in order
     app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
     app.command()(converge)
     app()

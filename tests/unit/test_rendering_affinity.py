@@ -53,6 +53,7 @@ def _expression_holds(expression: Mapping[str, Any], node: Labels) -> bool:
         return value in expression["values"]
     assert expression["operator"] == "Gt"
     (least,) = expression["values"]
+    assert least.isdigit(), "the API server refuses a negative number"
     return value is not None and int(value) > int(least)
 
 

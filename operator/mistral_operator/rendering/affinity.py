@@ -48,12 +48,12 @@ def _terms(gpu: GpuSpec, resolved: Resolved) -> list[list[Expression]]:
         asked.append(_in(product_label(gpu.resource_name), gpu.products))
     if gpu.min_memory:
         least_mib = int(parse_bytes(gpu.min_memory) * MEMORY_TOLERANCE) >> 20
-        asked.append({"key": memory_label(gpu.resource_name), "operator": "Gt", "values": [str(least_mib - 1)]})
+        asked += _at_least(memory_label(gpu.resource_name), least_mib)
     if not gpu.min_compute_capability:
         return [asked] if asked else []
     major, minor = gpu.min_compute_capability.split(".")
     newer = {"key": _MAJOR, "operator": "Gt", "values": [major]}
-    same = [_in(_MAJOR, [major]), {"key": _MINOR, "operator": "Gt", "values": [str(int(minor) - 1)]}]
+    same = [_in(_MAJOR, [major]), *_at_least(_MINOR, int(minor))]
     return [[*asked, newer], [*asked, *same]]
 
 
@@ -64,6 +64,11 @@ def _selects(term: Mapping[str, Any]) -> bool:
 
 def _both(term: dict[str, Any], own: Iterable[Expression]) -> dict[str, Any]:
     return term | {"matchExpressions": [*(term.get("matchExpressions") or ()), *own]}
+
+
+def _at_least(label: str, number: int) -> list[Expression]:
+    """Return nothing for 0, which every label's number is: what "Gt" compares with may not be negative."""
+    return [{"key": label, "operator": "Gt", "values": [str(number - 1)]}] if number else []
 
 
 def _in(label: str, values: Iterable[str]) -> Expression:

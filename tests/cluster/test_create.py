@@ -156,6 +156,19 @@ def test_a_pod_that_hangs_is_told_by_its_events(live: Live) -> None:
     live.until("the event in the status", told, seconds=60)
 
 
+def test_an_object_made_anew_waits_for_its_predecessors_children_to_go(live: Live) -> None:
+    """They are nobody's fault, so that nothing is said of them, and they are not taken over."""
+    live.mdep("m")
+    live.until_ready("m")
+    before = live.get("Deployment", "m")["metadata"]["uid"]
+    live.delete("MistralDeployment", "m")
+    live.until("the object to be gone", lambda: live.find("MistralDeployment", "m") is None)
+    live.mdep("m")
+    live.until_ready("m", seconds=90)
+    assert live.get("Deployment", "m")["metadata"]["uid"] != before
+    assert ("Warning", "ChildNotOwned") not in live.events("m")
+
+
 @pytest.mark.parametrize("fate", ["crash", "oom", "image"])
 def test_pods_that_fail_are_never_ready(live: Live, fate: str) -> None:
     """Ready says what the pods say, in their own words, and heals when they do."""

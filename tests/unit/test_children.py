@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from mistral_operator.api.conditions import Reason
-from mistral_operator.cluster.errors import UnreachableError
+from mistral_operator.cluster.errors import ConflictError, UnreachableError
 from mistral_operator.cluster.rbac import operator_rules
 from mistral_operator.cluster.resources import CHILDREN, DEPLOYMENTS, PVCS, SERVICES, Resource
 from mistral_operator.controller.children import Children, Synced
@@ -130,11 +130,26 @@ def test_what_is_applied_again(change: str, fields: dict[str, Any], written: lis
     in_world(test)
 
 
+def test_a_predecessors_child_is_waited_for() -> None:
+    """The garbage collector removes it: until then it is tried again, and neither taken over nor complained about."""
+
+    async def test(world: World) -> None:
+        metadata = {"namespace": "ns", "name": "m", "ownerReferences": [OURS | {"uid": "uid-of-a-predecessor"}]}
+        left = world.server.put(SERVICES, {"metadata": metadata, "spec": {}})
+        with pytest.raises(ConflictError):
+            await world.sync()
+        assert world.server.find(SERVICES, "ns", "m") == left
+        world.server.remove(SERVICES, "ns", "m")
+        assert (await world.sync()).trouble is None
+
+    in_world(test)
+
+
 @pytest.mark.parametrize("position", range(3))
 @pytest.mark.parametrize(
     "references",
-    [None, [OURS | {"uid": "uid-of-a-namesake"}], [{"kind": "ReplicaSet", "uid": "x", "controller": True}]],
-    ids=["nobody's", "a former object's of that name", "another controller's"],
+    [None, [{"kind": "ReplicaSet", "uid": "x", "controller": True}]],
+    ids=["nobody's", "another controller's"],
 )
 @pytest.mark.parametrize("shown", [True, False])
 def test_strangers(position: int, references: Any, shown: bool) -> None:

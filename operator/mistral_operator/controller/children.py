@@ -112,6 +112,8 @@ class Children:
         except (ConflictError, RefusedError) as error:
             live = await self._cluster.get(resource, owner.namespace, owner.name)
             if live is not None and _owner_of(live) != uid:
+                if Key.of_owner(live) == owner:
+                    raise  # a predecessor of the same name is gone, and the garbage collector is on its way
                 raise _NotOurs from error
             if live is None or ours or isinstance(error, RefusedError):
                 raise

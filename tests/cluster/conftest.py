@@ -64,14 +64,14 @@ def bare_plane() -> Iterator[ControlPlane]:
 @pytest.fixture
 def live(plane: ControlPlane, operator: Operator) -> Iterator[Live]:  # noqa: ARG001 - it must run
     """Return a namespace of its own on the shared control plane, with the shared operator at work."""
-    with _namespace(plane) as live:
+    with new_namespace(plane) as live:
         yield live
 
 
 @pytest.fixture
 def solo(solo_plane: ControlPlane) -> Iterator[Live]:
     """Return a namespace of its own on the control plane without an operator."""
-    with _namespace(solo_plane) as live:
+    with new_namespace(solo_plane) as live:
         yield live
 
 
@@ -87,7 +87,8 @@ def bare(bare_plane: ControlPlane) -> Iterator[Live]:
 
 
 @contextmanager
-def _namespace(plane: ControlPlane) -> Iterator[Live]:
+def new_namespace(plane: ControlPlane) -> Iterator[Live]:
+    """Make a namespace, and ask for its deletion at the end."""
     namespace = f"test-{next(_numbers)}"
     plane.kubectl("create", "namespace", namespace)
     yield Live(plane, namespace)

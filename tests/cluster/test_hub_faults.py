@@ -59,7 +59,7 @@ FAULTS: Final = {
         ("did not answer in time", "Check the network, the proxy settings and HF_ENDPOINT"),
     ),
 }
-MODELS: Final = tuple(f"acme/{name}" for name in (*FAULTS, "granted", "waits", "popular"))
+MODELS: Final = tuple(f"acme/{name}" for name in (*FAULTS, "granted", "waits", "worse", "popular"))
 pytestmark = pytest.mark.usefixtures("operator")
 
 
@@ -126,6 +126,17 @@ def test_a_model_that_cannot_be_read_is_told_and_heals(solo: Live, hub: HubServe
 
     del hub.faults[model]
     assert_healed(solo, "m", reason)
+
+
+def test_another_cause_of_the_same_reason_is_no_event(solo: Live, hub: HubServer) -> None:
+    """The message tells what is wrong now; to people who watch Events the hub is as far away as before."""
+    hub.faults["acme/worse"] = Fault(Kind.UNAVAILABLE)
+    solo.mdep("m", "acme/worse")
+    assert "HTTP status 503" in until_told(solo, "m", "HubUnreachable")
+    hub.faults["acme/worse"] = Fault(Kind.SLOW, seconds=3)
+    solo.until("the other cause", lambda: "in time" in until_told(solo, "m", "HubUnreachable"))
+    del hub.faults["acme/worse"]
+    assert_healed(solo, "m", "HubUnreachable")
 
 
 def test_access_that_is_granted_later_is_noticed(solo: Live, hub: HubServer) -> None:

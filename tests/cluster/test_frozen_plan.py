@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from devcluster.operator import Operator
 
 from cluster.conftest import QUICK
 from cluster.live import Live, condition_of, container_of
 from devcluster.controlplane import ControlPlane, NodeKind
 from devcluster.hub import HubServer
 from devcluster.hub.server import MODELS
+from devcluster.operator import Operator
 
 B300 = NodeKind("b300", "NVIDIA-B300", 8, 275_000, "10.3", "blackwell")
 

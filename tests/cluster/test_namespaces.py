@@ -1,8 +1,7 @@
 """Namespaces come and go."""
 
-from devcluster.operator import Operator
-
 from cluster.live import Live, condition_of
+from devcluster.operator import Operator
 
 
 def test_a_namespace_that_is_being_deleted_empties(live: Live, operator: Operator) -> None:

@@ -85,10 +85,12 @@ def warnings(live: Live, name: str) -> list[str]:
 
 def until_told(live: Live, name: str, reason: str) -> str:
     """Wait until an object says that its model cannot be read; return the message."""
-    told = live.until_condition(name, "ModelResolved", "False", reason)
-    ready = live.until_condition(name, "Ready", "False", reason)
-    assert ready["message"] == told["message"]
-    return str(told["message"])
+    live.until_condition(name, "ModelResolved", "False", reason)
+    live.until_condition(name, "Ready", "False", reason)
+    body = live.get("MistralDeployment", name)
+    message = str(condition_of(body, "ModelResolved")["message"])
+    assert condition_of(body, "Ready")["message"] == message
+    return message
 
 
 def assert_healed(live: Live, name: str, reason: str) -> None:

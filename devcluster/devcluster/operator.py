@@ -106,6 +106,8 @@ class Operator:
         if self._install_crd:
             manifests.append(_printed("crd"))
         self._cluster.kubectl("apply", "--server-side", "-f", "-", stdin="---\n".join(manifests))
+        if self._install_crd:
+            self._cluster.kubectl("wait", "crd/mistraldeployments.mistral-operator.io", "--for=condition=Established")
 
     def uninstall(self) -> None:
         """Delete its namespace with everything in it, and its rights; the CustomResourceDefinition stays."""

@@ -7,7 +7,7 @@ from cluster.live import Body, Live, pod_of
 from cluster.processes import blind, until_ended
 from cluster.traces import Audit, Request, samples
 from devcluster.hub import HubServer
-from devcluster.operator import Operator
+from devcluster.operator import NAMESPACE, Operator
 from mistral_operator.cluster.rbac import Rule, lease_rules, node_rules, operator_rules
 
 Right = tuple[str, str, str]  # API group, resource with its subresource, verb
@@ -95,6 +95,7 @@ def is_going(live: Live, kind: str, name: str) -> bool:
 
 def test_every_right_suffices_and_is_used(bare: Live, hub: HubServer) -> None:
     """Nothing is ever forbidden, no right is left over, and no Secret is read that no object names for the hub."""
+    bare.plane.kubectl("delete", "lease", "mistral-operator", f"--namespace={NAMESPACE}", "--ignore-not-found")
     audit = Audit(bare.plane)
     with Operator(bare.plane, hub.url, arguments=QUICK, name="operator-rights") as operator:
         operator.wait_ready()

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from bench.converge.api import ApiServer
 from bench.converge.audit import AuditLog
@@ -52,6 +52,7 @@ class Seen:
 
 async def measure(
     operator: Operator,
+    template: dict[str, Any],
     load: Load,
     plane: ControlPlane,
     process: OperatorProcess,
@@ -68,9 +69,8 @@ async def measure(
         When they do not converge in time, or the operator ends.
     """
     async with ApiServer.of(plane) as api:
-        body = operator.object()
-        resource = await api.resource(body["apiVersion"], body["kind"], NAMESPACE)
-        creator = Creator(api, resource, body, operator.status_patch)
+        resource = await api.resource(template["apiVersion"], template["kind"], NAMESPACE)
+        creator = Creator(api, resource, template, operator.status_patch)
         audit = AuditLog(plane.audit_log, operator.user)
         async with watching(api, resource, operator.wishes) as (sightings, check_watches):
 

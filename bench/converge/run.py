@@ -35,6 +35,7 @@ def run(operator: Operator, load: Load, patience: Patience, say: Callable[[str],
     BinariesError, StartError
         When there is no control plane to be had.
     """
+    template = operator.object()  # a mistake in it is told before anything is started
     with ControlPlane(Progress(), controllers=False, audited=[operator.user]) as plane:
         _prepare(plane, operator)
         kubeconfig = plane.kubeconfig_for_service_account(*operator.account)
@@ -44,6 +45,7 @@ def run(operator: Operator, load: Load, patience: Patience, say: Callable[[str],
                 seen = asyncio.run(
                     measure(
                         operator,
+                        template,
                         load,
                         plane,
                         process,

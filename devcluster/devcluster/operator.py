@@ -19,6 +19,7 @@ from devcluster.waiting import wait_until
 NAMESPACE: Final = "mistral-operator-system"
 SERVICE_ACCOUNT: Final = "mistral-operator"
 COMMAND: Final = Path(sys.executable).with_name("mistral-operator")
+_CRD: Final = "mistraldeployments.mistral-operator.io"
 _READY_SECONDS: Final = 60.0
 _STOP_SECONDS: Final = 20.0
 _TOKEN_SECONDS: Final = 30 * 24 * 3600  # nobody renews it
@@ -107,7 +108,7 @@ class Operator:
             manifests.append(_printed("crd"))
         self._cluster.kubectl("apply", "--server-side", "-f", "-", stdin="---\n".join(manifests))
         if self._install_crd:
-            self._cluster.kubectl("wait", "crd/mistraldeployments.mistral-operator.io", "--for=condition=Established")
+            wait_until("the CustomResourceDefinition to be served", self._is_served, seconds=_READY_SECONDS)
 
     def uninstall(self) -> None:
         """Delete its namespace with everything in it, and its rights; the CustomResourceDefinition stays."""
@@ -170,6 +171,12 @@ class Operator:
 
     def _rights(self) -> str:
         return _printed("rbac", f"--namespace={self._namespace}", f"--service-account={SERVICE_ACCOUNT}")
+
+    def _is_served(self) -> bool:
+        # kubectl wait fails while there are no conditions yet
+        definition = self._cluster.get("crd", _CRD) or {}
+        conditions = definition.get("status", {}).get("conditions") or ()
+        return any((found["type"], found["status"]) == ("Established", "True") for found in conditions)
 
     def _is_ready(self) -> bool:
         self._started.check()

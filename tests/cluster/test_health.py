@@ -181,3 +181,5 @@ def test_some_namespaces_only(bare: Live, hub: HubServer) -> None:
     everywhere = {request.resource for request in audit.requests() if request.namespace == ""}
     assert {name for name in everywhere if not name.startswith("/")} == {"nodes", "selfsubjectaccessreviews"}
     assert {request.namespace for request in audit.requests()} == {"", ours, also_ours}
+    for name in (ours, also_ours, theirs):
+        Live(bare.plane, name).delete("MistralDeployment", "m")

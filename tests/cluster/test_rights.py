@@ -5,7 +5,7 @@ from typing import Final
 from cluster.conftest import QUICK
 from cluster.live import Body, Live, pod_of
 from cluster.processes import blind, until_ended
-from cluster.traces import Audit, Request, samples
+from cluster.traces import Audit, Request, Sample, samples
 from devcluster.hub import HubServer
 from devcluster.operator import NAMESPACE, Operator
 from mistral_operator.cluster.rbac import Rule, lease_rules, node_rules, operator_rules
@@ -93,6 +93,11 @@ def is_going(live: Live, kind: str, name: str) -> bool:
     return found is None or "deletionTimestamp" in found["metadata"]
 
 
+def shown(live: Live, operator: Operator) -> list[Sample]:
+    """Return what an operator's metrics tell of the objects of a namespace."""
+    return samples(operator, "mistral_operator_condition", namespace=live.namespace)
+
+
 def test_every_right_suffices_and_is_used(bare: Live, hub: HubServer) -> None:
     """Nothing is ever forbidden, no right is left over, and no Secret is read that no object names for the hub."""
     bare.plane.kubectl("delete", "lease", "mistral-operator", f"--namespace={NAMESPACE}", "--ignore-not-found")
@@ -110,7 +115,7 @@ def test_every_right_suffices_and_is_used(bare: Live, hub: HubServer) -> None:
         bare.until("every right to be used", lambda: not unused(), 60)
         for body in bare.all("MistralDeployment"):
             bare.delete("MistralDeployment", body["metadata"]["name"])
-        bare.until("the operator to forget", lambda: not samples(operator, "mistral_operator_condition"))
+        bare.until("the operator to forget", lambda: not shown(bare, operator))
         operator.stop()
         assert until_ended(operator) == 0
 

@@ -16,6 +16,9 @@ NAME_MAX_LENGTH: Final = 52  # a Deployment's pods append "-" and up to ten char
 
 MANAGER: Final = "mistral-operator"  # field manager, value of app.kubernetes.io/managed-by, reporting controller
 
+DEFAULT_IMAGE_REPOSITORY: Final = "mistral-vllm"
+"""The vLLM image where neither a spec nor the operator's settings name one."""
+
 PAUSED_ANNOTATION: Final = f"{GROUP}/paused"
 """Present with any value but ``false``: observe and report, touch nothing."""
 REPLAN_ANNOTATION: Final = f"{GROUP}/replan"

@@ -1,8 +1,8 @@
 """``mistral-operator crd``: the CustomResourceDefinition, to apply or to keep in a file."""
 
-import json
-
 import typer
+
+from mistral_operator.cli.yaml_text import yaml_text
 
 
 def crd() -> None:
@@ -12,9 +12,6 @@ def crd() -> None:
 
 def crd_yaml() -> str:
     """Return the CustomResourceDefinition as YAML."""
-    import yaml  # noqa: PLC0415 - nobody who only plans should wait for it
+    from mistral_operator.api.crd import custom_resource_definition  # noqa: PLC0415 - long for those who only plan
 
-    from mistral_operator.api.crd import custom_resource_definition  # noqa: PLC0415
-
-    plain = json.loads(json.dumps(custom_resource_definition()))  # schemas that are shared would become YAML aliases
-    return yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=120)
+    return yaml_text([custom_resource_definition()])

@@ -27,7 +27,6 @@ from mistral_vllm.runtimes import DEFAULT_VERSION
 if TYPE_CHECKING:  # importing a client takes longer than a plan without a cluster
     from mistral_operator.cli.cluster_facts import ClusterFacts
 
-DEFAULT_REPOSITORY: Final = "mistral-vllm"
 _NO_NAMESPACE: Final = "default"
 
 
@@ -76,7 +75,7 @@ def _defaults(flags: Flags) -> Defaults:
     """Return what the operator would take where the spec is silent, if it was set up with these flags."""
     engine = flags.engine()
     return Defaults(
-        image_repository=flags.image_repository or DEFAULT_REPOSITORY,
+        image_repository=flags.image_repository or names.DEFAULT_IMAGE_REPOSITORY,
         image_tag=flags.image_tag or DEFAULT_VERSION,
         runtime=RuntimeSpec(name=engine.name, version=engine.version),
         hf_endpoint=flags.hf_endpoint,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from mistral_operator.cli.document import deployment_document, placement_document, plan_document
+from mistral_operator.cli.yaml_text import yaml_text
 from mistral_operator.planning.plan import Plan
 
 if TYPE_CHECKING:  # a plan without a file and without a cluster needs neither
@@ -40,7 +41,7 @@ def print_deployments(planned: Sequence["PlannedDeployment"], output: Output) ->
         for one in planned:
             for assumption in one.assumptions:
                 typer.echo(f"Assumed for {one}: {assumption}", err=True)
-        _print_documents([manifest for one in planned for manifest in one.manifests], Output.YAML)
+        typer.echo(yaml_text([manifest for one in planned for manifest in one.manifests]), nl=False)
     else:
         _print_documents([deployment_document(one) for one in planned], output)
 
@@ -48,11 +49,8 @@ def print_deployments(planned: Sequence["PlannedDeployment"], output: Output) ->
 def _print_documents(documents: Sequence[dict[str, Any]], output: Output) -> None:
     if output is Output.JSON:
         typer.echo(json.dumps(documents[0] if len(documents) == 1 else documents, indent=2))
-        return
-    import yaml  # noqa: PLC0415 - most plans are read as text
-
-    plain = json.loads(json.dumps(documents))  # values that are shared would become YAML aliases
-    typer.echo(yaml.safe_dump_all(plain, sort_keys=False, allow_unicode=True, width=120), nl=False)
+    else:
+        typer.echo(yaml_text(documents), nl=False)
 
 
 def _draw(plans: Iterable[tuple[str | None, Plan, "Placement | None"]]) -> None:

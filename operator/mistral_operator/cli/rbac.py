@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from mistral_operator.cli.yaml_text import yaml_text
 from mistral_operator.cluster.rbac import rbac_manifests
 from mistral_operator.controller.settings import LeaseSettings
 
@@ -16,7 +17,4 @@ def rbac(
     nodes: Annotated[bool, typer.Option("--nodes/--no-nodes", help="Whether it may read nodes.")] = True,
 ) -> None:
     """Print the ServiceAccount of the operator with exactly the rights it needs."""
-    import yaml  # noqa: PLC0415 - nobody who only plans should wait for it
-
-    manifests = rbac_manifests(namespace, service_account, lease_name, nodes=nodes)
-    typer.echo(yaml.safe_dump_all(manifests, sort_keys=False), nl=False)
+    typer.echo(yaml_text(rbac_manifests(namespace, service_account, lease_name, nodes=nodes)), nl=False)

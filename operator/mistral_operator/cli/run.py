@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from mistral_operator.api.names import DEFAULT_IMAGE_REPOSITORY
 from mistral_operator.controller.settings import HubSettings, LeaseSettings, Settings
 from mistral_vllm.runtimes import DEFAULT_VERSION, RuntimeName, UnknownRuntime, get_runtime
 
@@ -25,7 +26,7 @@ def run(
     ] = None,
     image_repository: Annotated[
         str, typer.Option(help="vLLM image where a spec names none.", envvar="IMAGE_REPOSITORY")
-    ] = "mistral-vllm",
+    ] = DEFAULT_IMAGE_REPOSITORY,
     image_tag: Annotated[str, typer.Option(help="Its tag.", envvar="IMAGE_TAG")] = DEFAULT_VERSION,
     runtime: Annotated[
         RuntimeName, typer.Option(help="What that image contains.", envvar="RUNTIME_NAME")

@@ -94,12 +94,11 @@ class Store:
             del self._gone[oldest]
 
     def _put(self, resource: Resource, key: Key, body: Body) -> None:
+        trimmed = _trim(resource, body)
         if resource is PODS:
             self._drop(resource, key)  # its label, and with it whose it is, may have changed
-        trimmed = _trim(resource, body)
-        self._bodies[resource.kind][key] = trimmed
-        if resource is PODS:
             self._pods_of.setdefault(_instance(key, body), {})[key] = trimmed
+        self._bodies[resource.kind][key] = trimmed
 
     def _drop(self, resource: Resource, key: Key) -> None:
         body = self._bodies[resource.kind].pop(key, None)

@@ -5,7 +5,7 @@ said.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from mistral_operator.api.rendered import RENDERED_ENV
@@ -45,7 +45,7 @@ def model_args(
     args += ["--max-num-seqs", str(request.max_num_seqs)]
     if request.runtime.platform is Platform.CUDA:
         args += ["--gpu-memory-utilization", str(request.gpu_memory_utilization)]
-    elif not any(argument.replace("_", "-").startswith("--block-size") for argument in request.extra_args):
+    elif not says(request.extra_args, "--block-size"):
         args += ["--block-size", "16"]  # without AMX, vLLM 0.26's CPU kernel dies on any other
     if request.dtype not in (None, "auto"):
         args += ["--dtype", request.dtype]
@@ -56,6 +56,11 @@ def model_args(
     if request.enforce_eager:
         args += ["--enforce-eager"]
     return args
+
+
+def says(extra_args: Iterable[str], flag: str) -> bool:
+    """Tell whether a user's arguments hold a flag, with a value behind "=" or not, in either spelling."""
+    return any(argument.replace("_", "-").startswith(flag) for argument in extra_args)
 
 
 def hub_env(request: PlanRequest) -> dict[str, str]:

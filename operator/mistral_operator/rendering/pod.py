@@ -4,6 +4,7 @@ from typing import Any, Final
 
 from mistral_operator.api.spec import MistralDeploymentSpec
 from mistral_operator.api.status import Resolved
+from mistral_operator.planning.engine_args import says
 from mistral_operator.rendering.affinity import render_affinity
 from mistral_operator.rendering.environment import render_environment
 from mistral_operator.rendering.owner import Manifest, Owner
@@ -18,6 +19,7 @@ CONTAINER_NAME: Final = "vllm"
 _DRAIN_SECONDS: Final = 15  # until every proxy has heard that the endpoint is gone
 _GRACE_SECONDS: Final = 180
 _EXIT_SECONDS: Final = 10  # what vLLM takes to end once its requests have
+_SHUTDOWN: Final = "--shutdown-timeout"
 _GPU_TOLERATION: Final = {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}
 
 
@@ -94,13 +96,9 @@ def _shutdown_args(spec: MistralDeploymentSpec, resolved: Resolved) -> list[str]
     """Let running requests end within the grace period: told nothing, vLLM aborts them at SIGTERM."""
     release = find_release(resolved.runtime.version)
     seconds = _grace_seconds(spec) - _drain_seconds(spec) - _EXIT_SECONDS
-    if release is None or not release.shutdown_timeout or seconds <= 0 or _says_shutdown_timeout(spec):
+    if release is None or not release.shutdown_timeout or seconds <= 0 or says(spec.extra_args or (), _SHUTDOWN):
         return []
-    return ["--shutdown-timeout", str(seconds)]
-
-
-def _says_shutdown_timeout(spec: MistralDeploymentSpec) -> bool:
-    return any(argument.replace("_", "-").startswith("--shutdown-timeout") for argument in spec.extra_args or ())
+    return [_SHUTDOWN, str(seconds)]
 
 
 def _resources(spec: MistralDeploymentSpec, *, needs_gpu: bool) -> dict[str, Any]:

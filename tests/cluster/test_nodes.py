@@ -243,4 +243,5 @@ def test_without_the_right_to_see_nodes(solo: Live, hub: HubServer) -> None:
         assert nodes_of(solo) == ["h200-0"]
         assert operator.running
         assert ask(operator, "/healthz").status == 200
-        assert "orbidden" not in operator.log
+        # the API server's words for a right that is missing; an earlier test's namespace may be going, and forbids too
+        assert "forbidden: User" not in operator.log

@@ -2,7 +2,9 @@
 
 import json
 
-from cluster.live import Live, condition_of, container_of, manifest
+import pytest
+
+from cluster.live import Answer, Live, condition_of, container_of, manifest
 
 
 def test_a_deleted_child_comes_back(live: Live) -> None:
@@ -60,6 +62,21 @@ def test_a_conflicting_field_manager_does_not_win(live: Live) -> None:
     live.until("replicas to be restored", lambda: live.get("Deployment", "m")["spec"]["replicas"] == 1)
     assert live.get("Deployment", "m")["metadata"]["annotations"]["theirs"] == "stays"
     live.until_ready("m")
+
+
+def test_an_apply_by_uid_makes_and_takes_nothing(live: Live) -> None:
+    """What the operator relies on where its watches are behind: the API server refuses even a forced one."""
+    ports = {"ports": [{"port": 80}]}
+    stranger = live.create({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "stranger"}, "spec": ports})
+    for name, status in {"stranger": 422, "nobody": 409}.items():
+        metadata = {"name": name, "uid": "uid-of-before", "labels": {"ours": "yes"}}
+        wanted = {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": ports}
+        path = live.path("Service", name) + "?fieldManager=x&force=true"
+        with pytest.raises(Answer) as refused:
+            live.request("PATCH", path, wanted, "application/apply-patch+yaml")
+        assert refused.value.status == status
+    assert live.get("Service", "stranger") == stranger
+    assert live.find("Service", "nobody") is None
 
 
 def test_a_strangers_deployment_is_left_alone(live: Live) -> None:

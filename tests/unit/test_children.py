@@ -130,6 +130,32 @@ def test_what_is_applied_again(change: str, fields: dict[str, Any], written: lis
     in_world(test)
 
 
+@pytest.mark.parametrize("successor", [None, "a stranger's", "ours"])
+def test_a_child_that_is_not_the_one_the_watches_show(successor: str | None) -> None:
+    """Deleted behind the watches' back: made anew, left to whoever has the name now, or taken as it is."""
+
+    async def test(world: World) -> None:
+        await world.sync()
+        world.show()
+        world.server.remove(SERVICES, "ns", "m")
+        if successor is not None:
+            references = {"ownerReferences": [OURS | {"uid": "uid-of-m"}]} if successor == "ours" else {}
+            metadata = {"namespace": "ns", "name": "m", "uid": "another", **references}
+            taken = world.server.put(SERVICES, {"metadata": metadata, "spec": {}})
+        world.children.reset()
+        synced = await world.sync()
+        there = world.there(SERVICES)
+        if successor == "a stranger's":
+            assert synced.trouble is not None
+            assert there == taken
+        else:
+            assert synced.trouble is None
+            assert there["spec"]["ports"]
+            assert (there["metadata"]["uid"] == "another") == (successor == "ours")
+
+    in_world(test)
+
+
 def test_a_predecessors_child_is_waited_for() -> None:
     """The garbage collector removes it: until then it is tried again, and neither taken over nor complained about."""
 

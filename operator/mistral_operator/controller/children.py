@@ -100,29 +100,39 @@ class Children:
         last = self._applied.get((resource.kind, owner))
         if seen is not None and last == _Applied(uid, intent, version_of(seen)):
             return seen
-        body = await self._apply(resource, owner, uid, manifest, ours=seen is not None and _owner_of(seen) == uid)
+        known = str(seen["metadata"]["uid"]) if seen is not None and _owner_of(seen) == uid else None
+        body = await self._apply(resource, owner, uid, manifest, known)
         if _owner_of(body) != uid:
             raise _NotOurs
         self._applied[resource.kind, owner] = _Applied(uid, intent, version_of(body))
         return body
 
-    async def _apply(self, resource: Resource, owner: Key, uid: str, manifest: Manifest, *, ours: bool) -> Body:
+    async def _apply(self, resource: Resource, owner: Key, uid: str, manifest: Manifest, known: str | None) -> Body:
+        """Apply a child: what is known to be ours by its uid, or else something new."""
         try:
-            return await self._cluster.apply(resource, manifest if ours else _creating(manifest), force=ours)
+            first = _creating(manifest) if known is None else _that_very(manifest, known)
+            return await self._cluster.apply(resource, first, force=known is not None)
         except (ConflictError, RefusedError) as error:
             live = await self._cluster.get(resource, owner.namespace, owner.name)
             if live is not None and _owner_of(live) != uid:
                 if Key.of_owner(live) == owner:
                     raise  # a predecessor of the same name is gone, and the garbage collector is on its way
                 raise _NotOurs from error
-            if live is None or ours or isinstance(error, RefusedError):
+            if isinstance(error, RefusedError) and (live is None or live["metadata"]["uid"] == known):
                 raise
-        return await self._cluster.apply(resource, manifest, force=True)
+        if live is None:  # deleted, and no watch has told yet
+            return await self._cluster.apply(resource, _creating(manifest), force=False)
+        return await self._cluster.apply(resource, _that_very(manifest, str(live["metadata"]["uid"])), force=True)
 
 
 def _creating(manifest: Manifest) -> Manifest:
     """Return a manifest whose apply creates, or conflicts with whatever is there: etcd's first write has version 2."""
     return {**manifest, "metadata": {**manifest["metadata"], "resourceVersion": "1"}}
+
+
+def _that_very(manifest: Manifest, uid: str) -> Manifest:
+    """Return a manifest whose apply fails where its object is gone (409) or another has taken its name since (422)."""
+    return {**manifest, "metadata": {**manifest["metadata"], "uid": uid}}
 
 
 def _digest(manifest: Manifest) -> str:

@@ -29,7 +29,7 @@ def test_it_shows_both_models_ready_and_leaves_nothing(world: World) -> None:
     assert (rows["mistral-7b"]["WINDOW"], rows["mistral-7b"]["BACKEND"]) == ("4096", "XFORMERS")
     assert rows["mistral-nemo"]["WINDOW"] == ""
     assert "Type:                  PlanCurrent" in said
-    assert "Normal  RolledOut" in said
+    assert "Normal  PodsAvailable" in said
     assert "No GPU and no vLLM runs here" in said
     assert "export KUBECONFIG" not in said  # it would name a file that is gone
     assert world.is_empty()

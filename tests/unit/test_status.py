@@ -269,9 +269,10 @@ def condition(kind: ConditionType, status: ConditionStatus, reason: str) -> Cond
     )
 
 
-MODEL, AVAILABLE, READY, PLAN = (
+MODEL, AVAILABLE, FRESH, READY, PLAN = (
     ConditionType.MODEL_RESOLVED,
     ConditionType.AVAILABLE,
+    ConditionType.UP_TO_DATE,
     ConditionType.READY,
     ConditionType.PLAN_CURRENT,
 )
@@ -308,3 +309,12 @@ def test_events(
     notes = list(transitions(was, [condition(kind, *after)]))
     expected = [] if event is None else [Note(event == "Warning", after[1], kind, "m")]
     assert notes == expected
+
+
+def test_pods_that_come_up_are_one_event() -> None:
+    """The first rollout is available and up to date at once; a later one only becomes up to date."""
+    started = [condition(AVAILABLE, FALSE, "NoPodAvailable"), condition(FRESH, FALSE, "RollingOut")]
+    serves = [condition(AVAILABLE, TRUE, "PodsAvailable"), condition(FRESH, TRUE, "RolledOut")]
+    rolling = [serves[0], started[1]]
+    assert [note.reason for note in transitions(started, serves)] == ["PodsAvailable"]
+    assert [note.reason for note in transitions(rolling, serves)] == ["RolledOut"]

@@ -28,17 +28,22 @@ class Note:
 def transitions(before: Sequence[Condition], after: Sequence[Condition]) -> Iterator[Note]:
     """Yield what is worth an Event."""
     was = {condition.type: condition for condition in before}
-    for condition in after:
-        previous = was.get(condition.type)
-        if previous is not None and (previous.status, previous.reason) == (condition.status, condition.reason):
-            continue
-        if _is_news(condition, previous):
+    moved = [one for one in after if not _is_old(one, was.get(one.type))]
+    serves_again = any(one.type == ConditionType.AVAILABLE and one.status is ConditionStatus.TRUE for one in moved)
+    for condition in moved:
+        if condition.type == ConditionType.UP_TO_DATE and condition.status is ConditionStatus.TRUE and serves_again:
+            continue  # one good news, not two
+        if _is_news(condition, was.get(condition.type)):
             yield Note(
                 warning=condition.status is ConditionStatus.FALSE and condition.reason not in _CALM,
                 reason=condition.reason,
                 action=condition.type,
                 message=condition.message,
             )
+
+
+def _is_old(condition: Condition, previous: Condition | None) -> bool:
+    return previous is not None and (previous.status, previous.reason) == (condition.status, condition.reason)
 
 
 def _is_news(condition: Condition, previous: Condition | None) -> bool:

@@ -112,7 +112,10 @@ def run(
             token_seconds=token_seconds,
         ),
     )
-    sys.exit(asyncio.run(_run(settings, context, log_level, json=log_format == "json")))
+    import uvloop  # noqa: PLC0415 - as in _run
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        sys.exit(runner.run(_run(settings, context, log_level, json=log_format == "json")))
 
 
 async def _run(settings: Settings, context: str | None, log_level: str, *, json: bool) -> int:

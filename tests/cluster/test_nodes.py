@@ -15,7 +15,7 @@ from cluster.processes import ask
 from devcluster.binaries.progress import Progress
 from devcluster.controlplane import A100_80GB, CPU_ONLY, H200, L4, T4, ControlPlane, NodeKind
 from devcluster.hub import HubServer
-from devcluster.operator import COMMAND, Operator
+from devcluster.operator import COMMAND, NAMESPACE, SERVICE_ACCOUNT, Operator
 
 T4_X4: Final = replace(T4, name="t4-x4", gpus=4)
 A100_X1: Final = replace(A100_80GB, name="a100-x1", gpus=1)
@@ -245,3 +245,22 @@ def test_without_the_right_to_see_nodes(solo: Live, hub: HubServer) -> None:
         assert ask(operator, "/healthz").status == 200
         # the API server's words for a right that is missing; an earlier test's namespace may be going, and forbids too
         assert "forbidden: User" not in operator.log
+
+
+def test_a_right_that_is_taken_away_for_a_while(solo: Live, hub: HubServer) -> None:
+    """Rounds go on, plans rest on the GPUs seen last, and it is said once; then nodes are listed again."""
+    binding = f"{NAMESPACE}-{SERVICE_ACCOUNT}-nodes"
+    with Operator(solo.plane, hub.url, arguments=QUICK, name="operator-rights-taken") as operator:
+        operator.wait_ready()
+        solo.plane.kubectl("delete", "clusterrolebinding", binding)
+        try:
+            solo.until("the missing right to be told", lambda: "nodes may not be listed any more" in operator.log)
+            solo.mdep("m")
+            solo.until_ready("m")
+            assert planned(solo) == [H200.product]
+            assert operator.log.count("nodes may not be listed any more") == 1
+            assert "could not list everything" not in operator.log
+        finally:
+            operator.install()
+        solo.until("nodes to be listed again", lambda: "nodes may be listed again" in operator.log)
+        assert operator.running

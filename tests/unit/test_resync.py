@@ -240,3 +240,32 @@ def test_nodes(readable: bool) -> None:
         assert (server.count("list", "nodes") > 0) is readable
 
     on_server(test, ApiServer(rules=RULES if readable else operator_rules()))
+
+
+def test_the_right_to_list_nodes_that_goes_and_comes_back() -> None:
+    """The rest of each round goes on and GPUs stay known; it is said once each time, and nodes are listed again."""
+    node: dict[str, Any] = {
+        "metadata": {"name": "n", "labels": {"nvidia.com/gpu.product": "NVIDIA-H200"}},
+        "status": {"allocatable": {"nvidia.com/gpu": "8"}},
+    }
+
+    async def test(server: ApiServer) -> None:
+        server.put(NODES, node)
+        parts = Parts(server)
+        async with parts.running():
+            await asyncio.wait_for(parts.listed.wait(), 5)
+            for number in (1, 2):
+                server.rules = operator_rules()
+                for name in ("a", "b"):
+                    server.put(MISTRAL_DEPLOYMENTS, mdep(f"{name}{number}"))
+                    assert await next_round(parts) == {f"ns/{name}{number}": Cause.WATCHED}
+                assert [gpu.product for gpu in parts.nodes.inventory.classes] == ["NVIDIA-H200"]
+                warnings = [entry for entry in parts.told.entries if entry["log_level"] == "warning"]
+                assert len(warnings) == number
+                assert "grant the operator's ServiceAccount list and watch on nodes" in warnings[-1]["event"]
+                server.rules = RULES
+                server.put(NODES, node | {"status": {"allocatable": {"nvidia.com/gpu": str(number)}}})
+                assert (await next_round(parts)).keys() >= {"ns/a1", "ns/b1"}
+                assert [gpu.per_node for gpu in parts.nodes.inventory.classes] == [number]
+
+    on_server(test, ApiServer(rules=RULES))

@@ -10,7 +10,7 @@ import random
 from structlog.typing import FilteringBoundLogger
 
 from mistral_operator.cluster.client import Cluster
-from mistral_operator.cluster.errors import ClusterError
+from mistral_operator.cluster.errors import ClusterError, ForbiddenError
 from mistral_operator.cluster.resources import MISTRAL_DEPLOYMENTS, NODES, Resource
 from mistral_operator.controller.keys import Key
 from mistral_operator.controller.nodes import Nodes
@@ -49,6 +49,7 @@ class Resync:
         self._period_seconds = period_seconds
         self._log = log
         self._listed = listed
+        self._nodes_forbidden = False  # as of the last round, so that it is said once
 
     async def run(self) -> None:
         """List at once, then every period, for ever; an API server that is away is waited for."""
@@ -67,9 +68,26 @@ class Resync:
 
     async def _round(self) -> None:
         if self._nodes.readable:
-            await self._list_nodes()
+            await self._list_nodes_if_allowed()
         for resource in WATCHED:
             await self._list(resource)
+
+    async def _list_nodes_if_allowed(self) -> None:
+        """List the nodes; a right that was taken away leaves what is known of them, and the rest of the round."""
+        try:
+            await self._list_nodes()
+        except ForbiddenError as error:
+            if not self._nodes_forbidden:
+                self._log.warning(
+                    "nodes may not be listed any more, so plans rest on the GPUs seen last; "
+                    "grant the operator's ServiceAccount list and watch on nodes",
+                    error=str(error),
+                )
+            self._nodes_forbidden = True
+        else:
+            if self._nodes_forbidden:
+                self._log.info("nodes may be listed again")
+            self._nodes_forbidden = False
 
     async def _list_nodes(self) -> None:
         gpus: dict[str, frozenset[GpuClass]] = {}  # and not the nodes: a large cluster's fill the memory

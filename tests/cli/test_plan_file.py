@@ -110,6 +110,48 @@ def test_flags_describe_the_gpu(
     assert [gpu["memory"] for gpu in plan["gpuClasses"]] == [memory]
 
 
+@pytest.mark.parametrize(
+    ("arguments", "spec", "says"),
+    [
+        pytest.param(
+            ["--gpu-memory", "40Gi"], {"gpu": {"minMemory": "80Gi"}},
+            ("less memory than spec.gpu.minMemory 80Gi", "Raise --gpu-memory 40Gi or lower spec.gpu.minMemory 80Gi."),
+            id="less memory",
+        ),
+        pytest.param(
+            ["--compute-capability", "8.0"], {"gpu": {"products": ["NVIDIA-L40S"], "minComputeCapability": "8.9"}},
+            (
+                "below spec.gpu.minComputeCapability 8.9",
+                "Raise --compute-capability 8.0 or lower spec.gpu.minComputeCapability 8.9.",
+            ),
+            id="an older one",
+        ),
+        pytest.param(
+            ["--gpu-memory", "40Gi", "--compute-capability", "8.0"],
+            {"gpu": {"minMemory": "80Gi", "minComputeCapability": "9.0"}},
+            (
+                "less memory than spec.gpu.minMemory 80Gi",
+                "Raise --gpu-memory 40Gi or lower spec.gpu.minMemory 80Gi; raise --compute-capability 8.0 or lower",
+            ),
+            id="both at once",
+        ),
+        pytest.param(
+            ["--gpu-memory", "8Gi"], {},
+            ("does not fit on 1 GPU of 8.0 GiB", "Raise spec.parallelism.tensor, or choose larger GPUs (--gpu-memory)"),
+            id="too small for the model",
+        ),
+    ],
+)  # fmt: skip
+def test_flags_that_contradict_the_spec(
+    arguments: list[str], spec: dict[str, Any], says: tuple[str, ...], run: Run
+) -> None:
+    """The flag and the spec's field are both named with what to change; there is no cluster to add a node to."""
+    refused = run("plan", "-f", "-", *arguments, stdin=text_of(deployment(**spec)))
+    check(refused, 4, "MistralDeployment team/m", *says)
+    assert "node" not in refused.stderr
+    assert "add" not in refused.stderr
+
+
 def test_a_gpu_without_product_leaves_the_nodes_to_the_spec(run: Run) -> None:
     """Pods are kept to what the spec says of GPUs, since no product is known."""
     stdin = text_of(deployment(gpu={"products": ["NVIDIA-L40"]}))

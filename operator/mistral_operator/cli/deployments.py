@@ -11,12 +11,13 @@ from mistral_operator.api.conditions import Reason
 from mistral_operator.api.spec import MistralDeploymentSpec, RuntimeSpec
 from mistral_operator.cli.ending import Refused, refusals
 from mistral_operator.cli.files import AskedDeployment
-from mistral_operator.cli.flags import Flags
+from mistral_operator.cli.flags import ON_FLAGS, Flags
 from mistral_operator.hub.remote import HubReader
 from mistral_operator.planning.facts import GpuClass
+from mistral_operator.planning.fit import Remedies
 from mistral_operator.planning.frozen import freeze
 from mistral_operator.planning.inventory import Inventory
-from mistral_operator.planning.placement import Placement, place
+from mistral_operator.planning.placement import IN_THE_SPEC, Placement, lacks_capability, lacks_memory, place
 from mistral_operator.planning.quantity import gib
 from mistral_operator.planning.wishes import Defaults, image_of, runtime_of
 from mistral_operator.rendering.children import render_children
@@ -54,11 +55,15 @@ def plan_deployment(asked: AskedDeployment, flags: Flags, cluster: "ClusterFacts
     """
     spec, defaults = asked.spec, _defaults(flags)
     namespace = asked.namespace or (_NO_NAMESPACE if cluster is None else cluster.namespace)
-    inventory = _described(spec, flags) if cluster is None else cluster.inventory
+    if cluster is None:
+        described = _described(spec, flags)
+        inventory, remedies = Inventory(frozenset({described})), _remedies(spec, flags, described)
+    else:
+        inventory, remedies = cluster.inventory, IN_THE_SPEC
     with refusals():
         reader = HubReader(flags.hf_endpoint, _token(asked, cluster))
         facts = reader.read(spec.model.id, spec.model.revision)
-        placement = place(facts, spec, inventory, defaults, load_profiles())
+        placement = place(facts, spec, inventory, defaults, load_profiles(), remedies)
         resolved = freeze(placement, spec, defaults, generation=1, replan=asked.replan)
         manifests = render_children(Owner(asked.name, namespace), spec, resolved)
     assumptions = (
@@ -82,15 +87,26 @@ def _defaults(flags: Flags) -> Defaults:
     )
 
 
-def _described(spec: MistralDeploymentSpec, flags: Flags) -> Inventory:
-    """Return one class of GPU of no product, as many on a node as a pod needs; the spec's least counts if no flag."""
-    described = GpuClass(
+def _described(spec: MistralDeploymentSpec, flags: Flags) -> GpuClass:
+    """Return a class of GPU of no product, as many on a node as a pod needs; the spec's least counts if no flag."""
+    return GpuClass(
         memory_bytes=flags.gpu_memory_bytes(spec.gpu.min_memory),
         compute_capability=flags.capability(spec.gpu.min_compute_capability),
         resource_name=spec.gpu.resource_name,
         per_node=spec.parallelism.tensor * spec.parallelism.pipeline,
     )
-    return Inventory(frozenset({described}))
+
+
+def _remedies(spec: MistralDeploymentSpec, flags: Flags, described: GpuClass) -> Remedies:
+    """Return what helps on the GPU that flags describe: only a flag can make it less than what the spec admits."""
+    steps = []
+    if lacks_memory(spec.gpu, described):
+        steps.append(f"raise --gpu-memory {flags.gpu_memory} or lower spec.gpu.minMemory {spec.gpu.min_memory}")
+    if lacks_capability(spec.gpu, described):
+        given, least = flags.compute_capability, spec.gpu.min_compute_capability
+        steps.append(f"raise --compute-capability {given} or lower spec.gpu.minComputeCapability {least}")
+    told = "; ".join(steps)
+    return replace(IN_THE_SPEC, larger_gpus=ON_FLAGS.larger_gpus, match=told[:1].upper() + told[1:])
 
 
 def _token(asked: AskedDeployment, cluster: "ClusterFacts | None") -> str | bool | None:

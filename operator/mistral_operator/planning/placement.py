@@ -22,12 +22,13 @@ from mistral_operator.planning.wishes import MEMORY_TOLERANCE, Defaults, request
 from mistral_vllm.backends import ComputeCapability, Platform
 from mistral_vllm.profiles import Profile
 
-_IN_THE_SPEC: Final = Remedies(
+IN_THE_SPEC: Final = Remedies(
     shorter="set spec.engine.maxModelLen to {tokens} or less",
     more_gpus="raise spec.parallelism.tensor",
     larger_gpus="add larger GPUs",
     match="Widen spec.gpu, lower spec.parallelism, or add such a node",
 )
+"""What helps a model of a spec on the GPUs of a cluster."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,7 @@ def place(
     inventory: Inventory,
     defaults: Defaults,
     profiles: Sequence[Profile] = (),
+    remedies: Remedies = IN_THE_SPEC,
 ) -> Placement:
     """Plan a model on the GPUs of a cluster.
 
@@ -74,9 +76,9 @@ def place(
         return _on_the_cpu(facts, request, profiles)
     there = inventory.of_resource(spec.gpu.resource_name)
     if not there:
-        return _on_the_spec_alone(facts, spec, request, inventory, profiles)
+        return _on_the_spec_alone(facts, spec, request, inventory, profiles, remedies)
     admitted, left_out = _filter(there, lambda gpu: _excluded(spec, gpu))
-    return _lead(facts, request, admitted, left_out, profiles, _IN_THE_SPEC)
+    return _lead(facts, request, admitted, left_out, profiles, remedies)
 
 
 def place_request(
@@ -128,9 +130,10 @@ def _on_the_spec_alone(
     request: PlanRequest,
     inventory: Inventory,
     profiles: Sequence[Profile],
+    remedies: Remedies,
 ) -> Placement:
     plan = make_plan(facts, request, profiles)
-    _refuse_what_does_not_fit(plan, _IN_THE_SPEC)
+    _refuse_what_does_not_fit(plan, remedies)
     described = "spec.gpu" if spec.gpu.min_memory or spec.gpu.min_compute_capability else "the model"
     if not inventory.readable:
         message = (
@@ -169,13 +172,26 @@ def _excluded(spec: MistralDeploymentSpec, gpu: GpuClass) -> str | None:
     wanted, needed = spec.gpu, spec.parallelism.tensor * spec.parallelism.pipeline
     if wanted.products and gpu.product is not None and gpu.product not in wanted.products:
         return "not among spec.gpu.products"
-    if wanted.min_memory and (gpu.memory_bytes or 0) < parse_bytes(wanted.min_memory) * MEMORY_TOLERANCE:
+    if lacks_memory(wanted, gpu):
         return f"less memory than spec.gpu.minMemory {wanted.min_memory}"
-    if wanted.min_compute_capability:
-        least = ComputeCapability.parse(wanted.min_compute_capability)
-        if gpu.compute_capability is None or gpu.compute_capability < least:
-            return f"below spec.gpu.minComputeCapability {least}"
+    if lacks_capability(wanted, gpu):
+        return f"below spec.gpu.minComputeCapability {wanted.min_compute_capability}"
     return _too_few(gpu, needed)
+
+
+def lacks_memory(wanted: GpuSpec, gpu: GpuClass) -> bool:
+    """Tell whether a class is not known to have the memory that a spec asks for."""
+    if not wanted.min_memory:
+        return False
+    return (gpu.memory_bytes or 0) < parse_bytes(wanted.min_memory) * MEMORY_TOLERANCE
+
+
+def lacks_capability(wanted: GpuSpec, gpu: GpuClass) -> bool:
+    """Tell whether a class is not known to have the compute capability that a spec asks for."""
+    if not wanted.min_compute_capability:
+        return False
+    least = ComputeCapability.parse(wanted.min_compute_capability)
+    return gpu.compute_capability is None or gpu.compute_capability < least
 
 
 def _too_few(gpu: GpuClass, needed: int) -> str | None:

@@ -209,6 +209,35 @@ def test_a_cpu_image_assumes_no_gpu(run: Run) -> None:
     assert not [text for text in plan["assumptions"] if text.startswith("GPU")]
 
 
+@pytest.mark.parametrize(
+    ("kind", "says"),
+    [
+        pytest.param(Kind.GATED, "then {}.", id="gated"),
+        pytest.param(Kind.PRIVATE, "or {}.", id="private"),
+        pytest.param(Kind.RATE_LIMITED, "or {}, which raises the limit.", id="rate limited"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("spec", "advice"),
+    [
+        pytest.param({}, "set spec.hfTokenSecretRef for its pods, and HF_TOKEN for this command", id="no Secret"),
+        pytest.param(
+            {"hfTokenSecretRef": {"name": "hf", "key": "token"}},
+            "set HF_TOKEN for this command (its pods have spec.hfTokenSecretRef)",
+            id="a Secret",
+        ),
+    ],
+)
+def test_how_to_hand_over_a_token(
+    kind: Kind, says: str, spec: dict[str, Any], advice: str, run: Run, clean: HubServer
+) -> None:
+    """What pods need is told apart from what this command needs, which reads the hub itself."""
+    clean.faults[MISTRAL] = Fault(kind)
+    refused = run("plan", "-f", "-", stdin=text_of(deployment(**spec)))
+    check(refused, 3, "team/m")
+    assert refused.stderr.rstrip().endswith(says.format(advice))
+
+
 def test_without_its_cluster_a_token_is_this_machines(
     run: Run, clean: HubServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -156,7 +156,8 @@ def test_the_token_of_the_secret(live: Live, plan: Plan, gated: str) -> None:
     done = plan("-f", "-", "-o", "manifests", stdin=body)
     assert done.returncode == 0, done.stderr
     assert TOKEN not in done.stdout + done.stderr
-    check(plan("-f", "-", stdin=asked(live, model=gated), HF_TOKEN=TOKEN), 3, "is gated, and no token was sent")
+    told = ("is gated, and no token was sent", "set spec.hfTokenSecretRef (with --context", "never HF_TOKEN)")
+    check(plan("-f", "-", stdin=asked(live, model=gated), HF_TOKEN=TOKEN), 3, *told)
 
 
 def test_the_namespace_of_the_context(live: Live, plane: ControlPlane, plan: Plan, tmp_path: Path) -> None:

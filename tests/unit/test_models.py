@@ -248,6 +248,18 @@ def test_a_token_that_is_put_right(on: On) -> None:
     on(test)
 
 
+def test_how_to_hand_over_a_token(on: On) -> None:
+    """A status names the spec's field alone: what the environment of a user's command holds never gets here."""
+
+    async def test(made: World) -> None:
+        made.hub.faults[MISTRAL] = Fault(Kind.GATED)
+        message = (await made.read()).answer.message
+        assert message is not None
+        assert message.endswith("then set spec.hfTokenSecretRef.")
+
+    on(test)
+
+
 @pytest.mark.parametrize("status", [None, 403])
 def test_a_secret_that_is_missing(on: On, status: int | None) -> None:
     """It is told, looked for again within the minute, and the hub is left alone."""

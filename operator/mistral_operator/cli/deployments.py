@@ -61,7 +61,7 @@ def plan_deployment(asked: AskedDeployment, flags: Flags, cluster: "ClusterFacts
     else:
         inventory, remedies = cluster.inventory, IN_THE_SPEC
     with refusals():
-        reader = HubReader(flags.hf_endpoint, _token(asked, cluster))
+        reader = HubReader(flags.hf_endpoint, _token(asked, cluster), access_advice=_access_advice(asked, cluster))
         facts = reader.read(spec.model.id, spec.model.revision)
         placement = place(facts, spec, inventory, defaults, load_profiles(), remedies)
         resolved = freeze(placement, spec, defaults, generation=1, replan=asked.replan)
@@ -120,6 +120,15 @@ def _token(asked: AskedDeployment, cluster: "ClusterFacts | None") -> str | bool
     if isinstance(token, Refused):
         raise token
     return token
+
+
+def _access_advice(asked: AskedDeployment, cluster: "ClusterFacts | None") -> str:
+    """Say how to hand over a token: pods have the Secret's alone, and so has this command where it sees the cluster."""
+    if cluster is not None:
+        return "set spec.hfTokenSecretRef (with --context this command sends that Secret's token, and never HF_TOKEN)"
+    if asked.spec.hf_token_secret_ref is not None:
+        return "set HF_TOKEN for this command (its pods have spec.hfTokenSecretRef)"
+    return "set spec.hfTokenSecretRef for its pods, and HF_TOKEN for this command"
 
 
 def _about_the_image(spec: MistralDeploymentSpec, flags: Flags, defaults: Defaults) -> Iterator[str]:

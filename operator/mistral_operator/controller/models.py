@@ -140,6 +140,7 @@ class Models:
             token if token is not None else False,
             cache_dir=folder,
             timeout_seconds=self._settings.timeout_seconds,
+            access_advice="set spec.hfTokenSecretRef",
         )
         loop = asyncio.get_running_loop()
         most_seconds = _TIMEOUTS * self._settings.timeout_seconds

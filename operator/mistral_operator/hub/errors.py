@@ -5,7 +5,10 @@ No error ever holds a token: only whether one was sent.
 """
 
 from enum import StrEnum
-from typing import ClassVar
+from typing import ClassVar, Final
+
+ACCESS_ADVICE: Final = "set HF_TOKEN"
+"""How whoever asks hands over a token, unless the asker says otherwise: the middle of a sentence."""
 
 
 class HubReason(StrEnum):
@@ -83,9 +86,9 @@ class NotFoundOrNoAccessError(HubError):
 
     reason = HubReason.NOT_FOUND_OR_NO_ACCESS
 
-    def __init__(self, model: str, endpoint: str, *, token_sent: bool) -> None:
+    def __init__(self, model: str, endpoint: str, *, token_sent: bool, access_advice: str = ACCESS_ADVICE) -> None:
         asker = "the account of this token may not see it" if token_sent else "it is private and no token was sent"
-        remedy = "use a token that may read it" if token_sent else "set HF_TOKEN or hfTokenSecretRef"
+        remedy = "use a token that may read it" if token_sent else access_advice
         super().__init__(
             f"{model} does not exist on {endpoint}, or {asker}.",
             f"Check the spelling of the id, or {remedy}.",
@@ -97,14 +100,14 @@ class GatedError(HubError):
 
     reason = HubReason.GATED
 
-    def __init__(self, model: str, endpoint: str, *, token_sent: bool) -> None:
+    def __init__(self, model: str, endpoint: str, *, token_sent: bool, access_advice: str = ACCESS_ADVICE) -> None:
         page = f"{endpoint}/{model}"
         if token_sent:
             cause = f"{model} is gated, and this token's account has not been granted access to it."
             step = f"Ask for access at {page} with that account, or use the token of an account that has it."
         else:
             cause = f"{model} is gated, and no token was sent."
-            step = f"Accept the licence at {page}, then set HF_TOKEN or hfTokenSecretRef."
+            step = f"Accept the licence at {page}, then {access_advice}."
         super().__init__(cause, step)
 
 
@@ -213,9 +216,17 @@ class RateLimitedError(HubError):
     reason = HubReason.RATE_LIMITED
     transient = True
 
-    def __init__(self, model: str, endpoint: str, *, token_sent: bool, retry_after_seconds: float | None) -> None:
+    def __init__(
+        self,
+        model: str,
+        endpoint: str,
+        *,
+        token_sent: bool,
+        retry_after_seconds: float | None,
+        access_advice: str = ACCESS_ADVICE,
+    ) -> None:
         wait = "later" if retry_after_seconds is None else f"in {retry_after_seconds:.0f} s"
-        more = "" if token_sent else ", or set HF_TOKEN or hfTokenSecretRef, which raises the limit"
+        more = "" if token_sent else f", or {access_advice}, which raises the limit"
         super().__init__(
             f"{endpoint} answers no more requests for now (429), so {model} was not read.",
             f"Retry {wait}{more}.",

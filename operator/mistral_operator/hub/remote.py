@@ -18,7 +18,7 @@ from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
 from mistral_operator.hub.cache import FactsCache
 from mistral_operator.hub.checkpoint import facts_of
-from mistral_operator.hub.errors import InvalidModelIdError, OfflineError, UnexpectedAnswerError
+from mistral_operator.hub.errors import ACCESS_ADVICE, InvalidModelIdError, OfflineError, UnexpectedAnswerError
 from mistral_operator.hub.files import CONFIG, PARAMS
 from mistral_operator.hub.session import HubSession
 from mistral_operator.hub.translate import Asked, translated
@@ -44,6 +44,8 @@ class HubReader:
         How long one request may wait for the hub; a read ends at the first that waits longer.
     offline : bool
         Ask nothing, as ``HF_HUB_OFFLINE=1`` says for the whole process.
+    access_advice : str
+        What a user is to do who gave no token, as errors say it in the middle of a sentence.
     """
 
     endpoint: str | None = field(default=None, repr=False)  # may hold a password
@@ -51,6 +53,7 @@ class HubReader:
     cache_dir: Path | None = None
     timeout_seconds: float = 10
     offline: bool = False
+    access_advice: str = ACCESS_ADVICE
 
     def read(self, model_id: str, revision: str = "main") -> ModelFacts:
         """Read one revision of one model.
@@ -78,7 +81,7 @@ class HubReader:
         if known is not None:
             return known
 
-        asked = Asked(model_id, revision, shown)
+        asked = Asked(model_id, revision, shown, access_advice=self.access_advice)
         session = HubSession.open(endpoint, model_id, self.token, self.timeout_seconds)
         listing = _Listing.fetch(session, asked)
         known = cache.load(listing.commit, revision)

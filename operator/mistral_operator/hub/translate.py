@@ -22,6 +22,7 @@ from huggingface_hub.errors import (
 from huggingface_hub.utils import parse_ratelimit_headers  # type: ignore[attr-defined]  # exported lazily
 
 from mistral_operator.hub.errors import (
+    ACCESS_ADVICE,
     BadTokenError,
     DisabledError,
     ForbiddenError,
@@ -54,6 +55,7 @@ class Asked:
     revision: str
     endpoint: str
     file: str | None = None
+    access_advice: str = ACCESS_ADVICE
 
 
 @contextmanager
@@ -101,6 +103,7 @@ def _from_status(error: HfHubHTTPError, asked: Asked) -> HubError:
             asked.endpoint,
             token_sent=_token_sent(error),
             retry_after_seconds=_retry_after_seconds(error),
+            access_advice=asked.access_advice,
         )
     if status == 408 or status >= 500:
         return HubUnreachableError(asked.model, asked.endpoint, f"it answers with {_status_and_words(error)}")
@@ -108,11 +111,13 @@ def _from_status(error: HfHubHTTPError, asked: Asked) -> HubError:
 
 
 def _gated(error: HfHubHTTPError, asked: Asked) -> HubError:
-    return GatedError(asked.model, asked.endpoint, token_sent=_token_sent(error))
+    sent, advice = _token_sent(error), asked.access_advice
+    return GatedError(asked.model, asked.endpoint, token_sent=sent, access_advice=advice)
 
 
 def _not_found(error: HfHubHTTPError, asked: Asked) -> HubError:
-    return NotFoundOrNoAccessError(asked.model, asked.endpoint, token_sent=_token_sent(error))
+    sent, advice = _token_sent(error), asked.access_advice
+    return NotFoundOrNoAccessError(asked.model, asked.endpoint, token_sent=sent, access_advice=advice)
 
 
 def _revision_missing(_: HfHubHTTPError, asked: Asked) -> HubError:

@@ -322,6 +322,62 @@ def test_tenants_do_not_see_each_others_models(on: On) -> None:
     on(test)
 
 
+def folders(made: World) -> set[str]:
+    """Return the names of the cache folders."""
+    return {path.name for path in made.folder.iterdir()}
+
+
+def test_the_folders_of_tokens_that_were_rotated(on: On) -> None:
+    """They go hours after the last object has let go; those in use, of no token, and of others stay."""
+
+    async def test(made: World) -> None:
+        made.token("hf_kept", "other")
+        made.token("hf_old")
+        await made.read()
+        await made.read("other", hfTokenSecretRef=REFERENCE)
+        kept = folders(made) | {"of-others"}
+        (made.folder / "of-others").mkdir()
+        await made.read(hfTokenSecretRef=REFERENCE)
+        (old,) = folders(made) - kept
+        made.token("hf_new")
+        for hour in range(1, 7):
+            made.now += 3601
+            await made.read("other", hfTokenSecretRef=REFERENCE)
+            assert (old in folders(made)) is (hour < 5)
+            await made.read(hfTokenSecretRef=REFERENCE)
+        assert folders(made) > kept
+        assert len(folders(made) - kept) == 1
+        made.token("hf_old")
+        made.now += 3601
+        assert (await made.read(hfTokenSecretRef=REFERENCE)).answer.reason is None
+        assert old in folders(made)
+
+    on(test)
+
+
+def test_folders_outlast_a_pause(on: On) -> None:
+    """Nobody asks while another process leads or the API server is away: that does not mean that nobody needs them."""
+
+    async def test(made: World) -> None:
+        made.token("hf_mine")
+        await made.read(hfTokenSecretRef=REFERENCE)
+        (mine,) = folders(made)
+        for _ in range(3):
+            made.now += 7 * 3600
+            await made.read()
+            for _ in range(3):
+                made.now += 3601
+                await made.read()
+                assert mine in folders(made)
+            await made.read(hfTokenSecretRef=REFERENCE)
+        for _ in range(6):
+            made.now += 3601
+            await made.read()
+        assert folders(made) == {"anonymous"}
+
+    on(test)
+
+
 def test_messages_stay_the_same_while_nothing_changes(on: On) -> None:
     """A hub says of each wait how long it is still; in a status that would be a write each time it is asked."""
 

@@ -5,7 +5,6 @@ often; where only a person can help, a new token is noticed within a minute, and
 """
 
 import asyncio
-import hashlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from huggingface_hub import constants
 from mistral_operator.api.spec import MistralDeploymentSpec
 from mistral_operator.controller.metrics import Metrics
 from mistral_operator.controller.settings import HubSettings
+from mistral_operator.controller.token_folders import TokenFolders
 from mistral_operator.controller.tokens import TokenError, Tokens
 from mistral_operator.hub import HubError
 from mistral_operator.hub.errors import HubReason, HubUnreachableError, RateLimitedError
@@ -79,6 +79,12 @@ class Models:
         self._metrics = metrics
         self._entries: dict[tuple[str, str, str], _Entry] = {}
         self._kept = 0  # how many were left when they were last sorted out
+        longest_seconds = max(settings.recheck_seconds, settings.slow_retry_seconds, _LONGEST_PATIENCE_SECONDS)
+        self._folders = TokenFolders(
+            Path(settings.cache_dir or constants.HF_ASSETS_CACHE),
+            longest_seconds + _TIMEOUTS * settings.timeout_seconds,
+            clock,
+        )
         self._threads = ThreadPoolExecutor(settings.parallel_reads, thread_name_prefix="hub")
 
     @property
@@ -109,12 +115,12 @@ class Models:
                 token = await self._tokens.read(namespace, spec.hf_token_secret_ref)
             except TokenError as error:
                 return Outcome(ModelAnswer(None, str(error.reason), str(error)), self._token_seconds())
-        digest = hashlib.sha256((token or "").encode()).hexdigest()[:16] if token is not None else "anonymous"
-        entry = self._entry((spec.model.id, spec.model.revision, digest))
+        folder = self._folders.use(token)
+        entry = self._entry((spec.model.id, spec.model.revision, folder.name))
         oldest = self._settings.recheck_seconds if fresh_seconds is None else fresh_seconds
         async with entry.lock:
             if entry.is_due(self._clock(), oldest):
-                await self._ask(entry, spec, token, digest)
+                await self._ask(entry, spec, token, folder)
         return self._outcome(entry, has_token=token is not None)
 
     def _entry(self, name: tuple[str, str, str]) -> _Entry:
@@ -132,9 +138,7 @@ class Models:
             self._kept = len(self._entries)
         return entry
 
-    async def _ask(self, entry: _Entry, spec: MistralDeploymentSpec, token: str | None, digest: str) -> None:
-        # a folder per token: what one tenant's token may read must not be found by another's
-        folder = Path(self._settings.cache_dir or constants.HF_ASSETS_CACHE) / digest
+    async def _ask(self, entry: _Entry, spec: MistralDeploymentSpec, token: str | None, folder: Path) -> None:
         reader = HubReader(
             self._endpoint,
             token if token is not None else False,

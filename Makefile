@@ -10,10 +10,10 @@ export UV_PYTHON_DOWNLOADS := never
 export PATH := $(PATH):$(CURDIR)/$(TOOLS)/bin
 RUN := $(UV) run --frozen --no-sync
 
-.PHONY: help setup demo demo-stop test lint format bench clean
+.PHONY: help setup demo demo-stop test test-image lint format bench clean
 
 help: ## Print this help
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' Makefile
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
 
 $(TOOLS)/bin/uv:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -45,6 +45,23 @@ binaries: setup
 test: binaries ## Run every test a machine without a GPU can run
 	$(RUN) pytest -q
 
+IMAGE_VENV := .venv-image
+$(IMAGE_VENV)/.synced: images/vllm/requirements-cpu.txt images/vllm/pyproject.toml | setup-uv
+	@echo "Installing vLLM for the CPU into $(IMAGE_VENV): 3 GB to download the first time"
+	@test -x $(IMAGE_VENV)/bin/python || $(UV) venv --quiet --python $(PYTHON) $(IMAGE_VENV)
+	$(UV) pip sync --quiet --python $(IMAGE_VENV) images/vllm/requirements-cpu.txt
+	$(UV) pip install --quiet --python $(IMAGE_VENV) --no-deps --editable images/vllm
+	@touch $@
+
+test-image: setup $(IMAGE_VENV)/.synced ## Test the vLLM plugin in vLLM itself, on the CPU
+	$(IMAGE_VENV)/bin/python -m pytest -q tests/image
+
+.PHONY: test-image-requirements
+test-image-requirements: setup-uv
+	$(UV) pip compile --quiet --upgrade --universal --python-version 3.11 --no-annotate \
+	  --custom-compile-command "make test-image-requirements" --override images/vllm/overrides-cpu.txt \
+	  images/vllm/requirements-cpu.in --output-file images/vllm/requirements-cpu.txt
+
 lint: setup ## Check style, types and the arrows between packages
 	$(RUN) ruff check .
 	$(RUN) ruff format --check .
@@ -62,4 +79,4 @@ bench: binaries ## Print how fast the command answers, and how fast N objects co
 	@.venv/bin/python -m bench.converge $(foreach count,$(N),-n $(count)) $(OPERATORS)
 
 clean: ## Remove what the targets above made
-	rm -rf .venv $(TOOLS) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-image $(TOOLS) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,0 +1,80 @@
+"""vLLM's parsers of config.json and params.json, whose result has one window and one type per layer.
+
+vLLM fixes windows, context length and KV cache groups in the API server, right after parsing and long before any model
+class exists; so this is the one place where enhancing a config has an effect. ``--hf-overrides`` come later still, and
+win.
+"""
+
+from pathlib import Path
+from typing import Any, Final
+
+from transformers import PretrainedConfig
+from vllm.transformers_utils.config import HFConfigParser, MistralConfigParser
+
+from mistral_vllm.mistral_sliding_window import enhance_mistral_config_for_sliding_window
+
+# The decoder's own class. Not ``model_type``: it is "transformer" for a params.json, and "ministral" for a Mistral
+# with layer_types.
+ARCHITECTURES: Final = frozenset(
+    {
+        "MistralForCausalLM",
+        "MistralModel",
+        "MistralForSequenceClassification",
+        "Ministral3ForCausalLM",
+        "MixtralForCausalLM",
+    }
+)
+# of decoders that name no class: those inside a multimodal config.json, and files without architectures
+_MODEL_TYPES: Final = frozenset({"mistral", "ministral", "ministral3", "mixtral"})
+
+
+def is_mistral(config: PretrainedConfig) -> bool:
+    """Tell whether a config's decoder is of the Mistral family."""
+    decoder = config.get_text_config()
+    architectures = getattr(decoder, "architectures", None)
+    if architectures:
+        return not ARCHITECTURES.isdisjoint(architectures)
+    return decoder.model_type in _MODEL_TYPES
+
+
+def enhanced(config: PretrainedConfig) -> PretrainedConfig:
+    """Return a Mistral's config with consistent ``sliding_window`` and ``layer_types``, any other one as it is.
+
+    Raises
+    ------
+    Unsupported
+        When a Mistral's layout cannot be read: serving it would be a guess.
+    """
+    return enhance_mistral_config_for_sliding_window(config) if is_mistral(config) else config
+
+
+class EnhancingHFConfigParser(HFConfigParser):
+    """``--config-format hf``: config.json."""
+
+    def parse(
+        self,
+        model: str | Path,
+        trust_remote_code: bool,
+        revision: str | None = None,
+        code_revision: str | None = None,
+        **kwargs: Any,
+    ) -> tuple[dict[str, Any], PretrainedConfig]:
+        """Return the file as it is, and the enhanced config made of it."""
+        written, config = super().parse(model, trust_remote_code, revision, code_revision, **kwargs)
+        return written, enhanced(config)
+
+
+class EnhancingMistralConfigParser(MistralConfigParser):
+    """``--config-format mistral``: params.json, and what it lacks from config.json."""
+
+    def parse(
+        self,
+        model: str | Path,
+        trust_remote_code: bool,
+        revision: str | None = None,
+        code_revision: str | None = None,
+        **kwargs: Any,
+    ) -> tuple[dict[str, Any], PretrainedConfig]:
+        """Return the file as it is, and the enhanced config made of it."""
+        written, config = super().parse(model, trust_remote_code, revision, code_revision, **kwargs)
+        return written, enhanced(config)

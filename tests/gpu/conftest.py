@@ -1,0 +1,141 @@
+"""What the tests on a GPU share: layers without an engine, and the table of errors at the end.
+
+They need vLLM 0.26.0, xFormers and one CUDA GPU; elsewhere every module is skipped with a sentence. ``--cpu`` runs the
+kernels of vLLM for the CPU through the very same code: it checks the harness and the reference, not the backend.
+"""
+
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+LIMITS: Final = {"bfloat16": 1e-2, "float16": 2e-3, "float32": 1e-5}
+_PROPERTY: Final = "relative_errors"
+
+Layers = Callable[..., list[Any]]
+Check = Callable[..., None]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let the harness be checked where there is no GPU."""
+    parser.addoption("--cpu", action="store_true", help="run CPU_ATTN of vLLM for the CPU in place of each backend")
+
+
+class _Skipped(pytest.Module):
+    """A module that is not imported, because what it imports is not here."""
+
+    def collect(self) -> list[pytest.Item]:
+        raise pytest.skip.Exception(_missing(self.config) or "", allow_module_level=True)
+
+
+def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> pytest.Module | None:
+    """Skip every module with one sentence where it cannot run."""
+    return _Skipped.from_parent(parent, path=module_path) if _missing(parent.config) else None
+
+
+def _missing(config: pytest.Config) -> str | None:
+    if find_spec("vllm") is None:
+        return "vLLM is not installed here: run these tests where vllm==0.26.0 is, on a machine with a CUDA GPU"
+    import torch  # noqa: PLC0415
+
+    if config.getoption("--cpu") or torch.cuda.is_available():
+        return None
+    return "PyTorch finds no CUDA GPU here: run these tests on a machine with one (--cpu checks the harness alone)"
+
+
+@pytest.fixture(scope="session")
+def on_cpu(pytestconfig: pytest.Config) -> bool:
+    """Whether the harness is checked and not the backend."""
+    return bool(pytestconfig.getoption("--cpu"))
+
+
+@pytest.fixture(scope="session")
+def device(on_cpu: bool) -> Iterator[Any]:
+    """Return the device, with vLLM's process groups for one rank."""
+    import torch  # noqa: PLC0415
+
+    from bench.attention.layers import single_rank  # noqa: PLC0415
+
+    torch.set_float32_matmul_precision("highest")
+    chosen = torch.device("cpu" if on_cpu else "cuda:0")
+    with single_rank(chosen):
+        yield chosen
+
+
+@pytest.fixture
+def layers(device: Any, on_cpu: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Layers:
+    """Return what builds layers: ``layers(backend, geometry, windows, …)`` gives their groups.
+
+    ``decode`` is the backend's setting; it stays pinned unless a test is about it, because every other launch is
+    compiled, and that takes longer than the tests do. ``engine`` goes to vLLM's arguments, the rest to
+    :func:`bench.attention.layers.attention_groups`.
+    """
+    from bench.attention import layers as module  # noqa: PLC0415
+
+    def build(
+        backend: str,
+        geometry: Any,
+        windows: Sequence[int | None],
+        *,
+        decode: str = "8,4,2",
+        max_model_len: int = 16384,
+        engine: dict[str, Any] | None = None,
+        **options: Any,
+    ) -> list[Any]:
+        monkeypatch.setenv("MISTRAL_VLLM_DECODE", decode)
+        page_tokens = 16 if on_cpu else module.PAGE_TOKENS
+        config = module.engine_config(
+            geometry,
+            tmp_path / "model",
+            layers=len(windows),
+            max_model_len=max_model_len,
+            page_tokens=page_tokens,
+            **{"max_num_seqs": 32, **(engine or {})},
+        )
+        options = {"pages": 4096, "page_tokens": page_tokens, **options}
+        name = "CPU_ATTN" if on_cpu else backend
+        return module.attention_groups(name, geometry, windows, config, device, **options)
+
+    return build
+
+
+@pytest.fixture
+def check(record_property: Callable[[str, object], None]) -> Check:
+    """Return what compares an output with the float32 reference, request by request, and keeps the errors."""
+
+    def compare(batch: Any, output: Any, index: int = 0) -> None:
+        errors = batch.errors(output, index)
+        geometry = batch.group.geometry
+        record_property(_PROPERTY, [batch.group.backend.get_name(), geometry.dtype, errors])
+        limit = LIMITS[geometry.dtype]
+        wrong = [(r, f"{error:.2g}") for r, error in zip(batch.requests, errors, strict=True) if not error <= limit]
+        assert not wrong, f"window {batch.group.windows[index]}, {geometry}: {len(wrong)} wrong, first {wrong[:5]}"
+
+    return compare
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Print the errors of each backend and type; also into ``$OUT/errors.json``."""
+    found: dict[tuple[str, str], list[float]] = {}
+    for outcome in ("passed", "failed"):
+        for report in terminalreporter.stats.get(outcome, []):
+            for name, value in report.user_properties:
+                if name == _PROPERTY and report.when == "call":
+                    found.setdefault((value[0], value[1]), []).extend(value[2])
+    if not found:
+        return
+    rows = [
+        {"backend": backend, "dtype": dtype, "requests": len(e), "max": max(e), "mean": sum(e) / len(e)}
+        for (backend, dtype), e in sorted(found.items())
+    ]
+    terminalreporter.section("largest relative error of each request against float32")
+    terminalreporter.write_line(f"{'backend':<12}{'dtype':<10}{'requests':>9}{'max':>11}{'mean':>11}")
+    for row in rows:
+        figures = f"{row['requests']:>9}{row['max']:>11.2e}{row['mean']:>11.2e}"
+        terminalreporter.write_line(f"{row['backend']:<12}{row['dtype']:<10}{figures}")
+    if "OUT" in os.environ:
+        (Path(os.environ["OUT"]) / "errors.json").write_text(json.dumps(rows, indent=1))

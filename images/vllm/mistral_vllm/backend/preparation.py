@@ -1,0 +1,187 @@
+"""Before the first step: which kernel decodes, from the setting, the shipped tables, the cache, or by measuring."""
+
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import torch
+from triton.runtime.errors import OutOfResources
+from vllm import envs
+from vllm.distributed.parallel_state import get_tp_group
+from vllm.logger import init_logger
+
+from mistral_vllm.backend.availability import xformers_availability
+from mistral_vllm.backend.dispatch import (
+    Choice,
+    DecodeTable,
+    Source,
+    as_json,
+    pinned_table,
+    rule_table,
+    sizes_to_measure,
+)
+from mistral_vllm.backend.settings import VARIABLE, DecodeSetting, Mode, read_setting
+from mistral_vllm.backend.tuning_cache import Shape, TuningCache, shape_of, shipped_table
+from mistral_vllm.backend.window_table import WindowTable
+
+if TYPE_CHECKING:
+    from mistral_vllm.backend.builder import XFormersMetadataBuilder
+    from mistral_vllm.backend.split_k import SplitK
+
+logger = init_logger(f"vllm.{__name__}")
+
+_TUNING_SECONDS: Final = 20.0
+
+
+class Prepared(NamedTuple):
+    """What a builder needs for decode steps."""
+
+    decode_table: DecodeTable
+    window_table: WindowTable
+    split_k: "SplitK"
+
+
+def prepare(builder: "XFormersMetadataBuilder", layers: list[Any]) -> Prepared | None:
+    """Decide how the windowed layers of a group decode, tell each of them, and compile what will run.
+
+    Parameters
+    ----------
+    layers
+        vLLM's attention layers of the group, with their KV cache.
+
+    Returns
+    -------
+    Prepared or None
+        None where FlashAttention does all of it.
+
+    Raises
+    ------
+    SettingError
+        When ``MISTRAL_VLLM_DECODE`` means nothing.
+    """
+    setting = read_setting()
+    windowed = [layer for layer in layers if layer.impl.can_split_k]
+    if builder.window_tokens is None or not windowed:
+        return None
+    obstacle = _obstacle(builder, windowed, setting)
+    if obstacle is not None:
+        logger.warning("XFORMERS: FlashAttention decodes: %s", obstacle)
+        _tell(windowed, pinned_table(Choice(None), [obstacle]))
+        return None
+
+    from mistral_vllm.backend.split_k import SplitK  # noqa: PLC0415 - imports xFormers
+
+    impl = windowed[0].impl
+    window_table = WindowTable(builder.window_tokens, builder.block_size, builder.max_seqs, builder.device)
+    sizes = sizes_to_measure(builder.compilation_config.cudagraph_capture_sizes or (), builder.max_seqs)
+    by_rule = rule_table(sizes, impl.num_kv_heads, window_table.pages)
+    most_splits = max(4 * by_rule.most_splits(), builder.max_seqs)  # what is measured has up to twice the rule's
+    split_k = SplitK(impl.num_heads, impl.num_kv_heads, impl.head_size, most_splits, builder.device)
+
+    def find() -> DecodeTable:
+        shape = _shape(builder, impl)
+        cache = TuningCache(Path(envs.VLLM_CACHE_ROOT) / "mistral_vllm")
+        return (
+            shipped_table(shape)
+            or cache.read(shape)
+            or _measured(builder, windowed, window_table, split_k, cache, shape)
+        )
+
+    table = _table(setting, by_rule, window_table.pages, most_splits, find)
+    table = _compiled(table, split_k, window_table, windowed[0])
+    _tell(windowed, table)
+    logger.info(
+        "XFORMERS: window=%d pages=%d source=%s decode=%s",
+        *(builder.window_tokens, window_table.pages, table.source.value, as_json(table)),
+    )
+    return Prepared(table, window_table, split_k)
+
+
+def _obstacle(builder: "XFormersMetadataBuilder", layers: list[Any], setting: DecodeSetting) -> str | None:
+    """Return why split-K does not decode here, in one sentence that says what to do where something can be done."""
+    available = xformers_availability()
+    if not available.ok:
+        return available.reason
+    if builder.vllm_config.speculative_config is not None:
+        return "speculative decoding makes several tokens a step"
+
+    from mistral_vllm.backend.split_k import HEAD_SIZES, reads_in_place  # noqa: PLC0415 - imports xFormers
+
+    impl = layers[0].impl
+    if impl.head_size not in HEAD_SIZES:
+        return f"split-K has no head size {impl.head_size}, only {', '.join(map(str, sorted(HEAD_SIZES)))}"
+    if not all(reads_in_place(layer.kv_cache) for layer in layers):
+        return (
+            "the KV cache is laid out by heads (HND) or with padded pages, and split-K reads it by tokens (NHD): unset "
+            "VLLM_KV_CACHE_LAYOUT, and name FLASH_ATTN for the full layers"
+        )
+    if setting.mode is Mode.AUTO and not builder.use_full_cuda_graph:
+        return f"without full CUDA graphs launching split-K costs the host more than it saves ({VARIABLE}=rule insists)"
+    return None
+
+
+def _table(
+    setting: DecodeSetting, by_rule: DecodeTable, pages: int, most_splits: int, find: Callable[[], DecodeTable]
+) -> DecodeTable:
+    if setting.mode is Mode.RULE:
+        return by_rule
+    if setting.pinned is None:
+        # one table for all ranks: with tables of their own they would wait for each other at every layer
+        group = get_tp_group()
+        found: DecodeTable = group.broadcast_object(find() if group.rank_in_group == 0 else None, src=0)
+        return found
+    parameters = setting.pinned.split_k
+    if parameters is None:
+        return pinned_table(setting.pinned)
+    sizes = list(by_rule.choices)
+    fitting = {size: max(1, min(parameters.split_k, pages, most_splits // size)) for size in sizes}
+    return DecodeTable(
+        {size: Choice(parameters._replace(split_k=splits)) for size, splits in fitting.items()}, Source.PINNED
+    )
+
+
+def _measured(
+    builder: "XFormersMetadataBuilder",
+    layers: list[Any],
+    window_table: WindowTable,
+    split_k: "SplitK",
+    cache: TuningCache,
+    shape: Shape,
+) -> DecodeTable:
+    from mistral_vllm.backend.tuning import Tuner  # noqa: PLC0415 - imports xFormers
+
+    sizes = sizes_to_measure(builder.compilation_config.cudagraph_capture_sizes or (), builder.max_seqs)
+    table = Tuner(builder, layers, window_table, split_k).measure(sizes, _TUNING_SECONDS)
+    trouble = cache.keep(shape, table) if table.source is Source.MEASURED else None
+    return table if trouble is None else DecodeTable(table.choices, table.source, (*table.warnings, trouble))
+
+
+def _shape(builder: "XFormersMetadataBuilder", impl: Any) -> Shape:
+    return shape_of(
+        gpu=torch.cuda.get_device_name(builder.device),
+        heads=impl.num_heads,
+        kv_heads=impl.num_kv_heads,
+        head_size=impl.head_size,
+        dtype=str(builder.kv_cache_dtype).removeprefix("torch."),
+        window_tokens=int(builder.window_tokens or 0),
+        page_tokens=builder.block_size,
+        versions={name: metadata.version(name) for name in ("torch", "triton", "xformers")},
+    )
+
+
+def _compiled(table: DecodeTable, split_k: "SplitK", window_table: WindowTable, layer: Any) -> DecodeTable:
+    """Compile every launch of a table on a row without keys; what this GPU has no shared memory for is left out."""
+    impl = layer.impl
+    rows = torch.zeros((1, impl.num_heads, impl.head_size), dtype=layer.kv_cache.dtype, device=layer.kv_cache.device)
+    for parameters in table.distinct():
+        try:
+            split_k.decode(rows, layer.kv_cache, window_table, parameters, impl.scale, torch.empty_like(rows))
+        except OutOfResources as error:
+            table = table.without([parameters], f"split-K {tuple(parameters)} is left out: {error}")
+    return table
+
+
+def _tell(layers: list[Any], table: DecodeTable) -> None:
+    for layer in layers:
+        layer.impl.decode_table = table

@@ -1,0 +1,1 @@
+"""What a pod tells of itself: the attention it really runs, and why it could not start."""

@@ -7,6 +7,7 @@ from vllm.v1.attention.backend import CommonAttentionMetadata
 
 from bench.attention.batch import Batch
 from bench.attention.layers import Group
+from bench.attention.step import Step
 
 
 class DecodeGraph:
@@ -44,20 +45,19 @@ class DecodeGraph:
         with torch.cuda.graph(self._graph):
             self._forward(built)
 
-    def load(self, batch: Batch) -> None:
-        """Copy a batch into the persistent inputs and build its metadata in place; its caches must be filled."""
-        count = len(batch.requests)
-        self._query[:count], self._key[:count], self._value[:count] = batch.query, batch.key, batch.value
+    def load(self, step: Step) -> None:
+        """Copy a step into the persistent inputs and build its metadata in place."""
+        count = len(step.requests)
         self._query_start_loc_cpu = torch.arange(self.size + 1, dtype=torch.int32).clamp_(max=count)
         self._query_start_loc.copy_(self._query_start_loc_cpu)
         self._seq_lens.zero_()
-        self._seq_lens[:count] = batch.seq_lens
+        self._seq_lens[:count] = step.seq_lens
         self._block_table.zero_()
-        self._block_table[:count] = batch.block_table
+        self._block_table[:count] = step.block_table
         self._slots.fill_(-1)
-        self._slots[:count] = batch.slot_mapping
+        self._slots[:count] = step.slot_mapping
         lengths = torch.zeros(self.size, dtype=torch.int32)
-        lengths[:count] = batch.seq_lens_cpu
+        lengths[:count] = step.seq_lens_cpu
         self.group.builder.build(
             common_prefix_len=0, common_attn_metadata=self._metadata(lengths, longest=int(lengths.max()))
         )
@@ -66,13 +66,15 @@ class DecodeGraph:
         """Run all layers once."""
         self._graph.replay()
 
-    def step(self, batch: Batch) -> list[Any]:
-        """Load and run a batch, over outputs full of NaN; returns each layer's output for the batch's own rows."""
+    def run(self, batch: Batch) -> list[Any]:
+        """Load and run a batch whose caches are filled, over outputs full of NaN; return each layer's output for it."""
+        count = len(batch.requests)
+        self._query[:count], self._key[:count], self._value[:count] = batch.query, batch.key, batch.value
         self.load(batch)
         for output in self._outputs:
             output.fill_(float("nan"))
         self.replay()
-        return [output[: len(batch.requests)].clone() for output in self._outputs]
+        return [output[:count].clone() for output in self._outputs]
 
     def _metadata(self, lengths_cpu: Any, longest: int) -> CommonAttentionMetadata:
         return CommonAttentionMetadata(

@@ -58,18 +58,19 @@ def block_tables(
         When the cache has too few pages.
     """
     free = rng.sample(range(1, pages), pages - 1)
-    whole: list[list[int]] = []
+    tables: list[list[int]] = []
     for index, request in enumerate(requests):
+        source = tables[request.prefix_of] if request.prefix_of is not None else []
         common = shared_tokens(requests, index, page_tokens) // page_tokens
-        table = list(whole[request.prefix_of][:common]) if request.prefix_of is not None else []
-        missing = -(-request.tokens // page_tokens) - len(table)
-        if missing > len(free):
+        first = request.first_needed(window) // page_tokens
+        # a page that the other request has left behind may be gone: this one then has the same tokens in another
+        held = {column: source[column] for column in range(first, common) if source[column] != NULL_PAGE}
+        columns = -(-request.tokens // page_tokens)
+        if columns - first - len(held) > len(free):
             raise ValueError(f"{pages} pages are too few for request {index} of {len(requests)}")
-        whole.append(table + [free.pop() for _ in range(missing)])
-    return [
-        [NULL_PAGE if column < request.first_needed(window) // page_tokens else page for column, page in enumerate(row)]
-        for request, row in zip(requests, whole, strict=True)
-    ]
+        kept = [held[column] if column in held else free.pop() for column in range(first, columns)]
+        tables.append([NULL_PAGE] * first + kept)
+    return tables
 
 
 def random_requests(rng: random.Random, *, window: int, longest: int) -> list[Request]:

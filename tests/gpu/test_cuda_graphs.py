@@ -34,7 +34,7 @@ def test_replay(layers: Layers, check: Check, backend: str, window: int) -> None
         lengths = [rng.choice((rng.randint(1, 3 * window), window + rng.randint(-2, 66))) for _ in range(8)]
         batch = Batch(group, decodes(*(max(1, tokens) for tokens in lengths[: rng.randint(1, 8)])), seed=step)
         batch.fill_caches()
-        for index, output in enumerate(graph.step(batch)):
+        for index, output in enumerate(graph.run(batch)):
             check(batch, output, index)
 
 
@@ -46,7 +46,7 @@ def test_every_launch(layers: Layers, check: Check, decode: str) -> None:
         graph = DecodeGraph(group, size)
         batch = Batch(group, decodes(*range(505, 505 + size)), seed=size)
         batch.fill_caches()
-        check(batch, graph.step(batch)[0])
+        check(batch, graph.run(batch)[0])
     assert group.told["decodeTableSource"] == ("Rule" if decode == "rule" else "Pinned")
 
 
@@ -58,7 +58,7 @@ def test_measured_at_start_up(layers: Layers, check: Check, tmp_path: Path, monk
         graph = DecodeGraph(group, 4)
         batch = Batch(group, decodes(1, 639, 641, 1300))
         batch.fill_caches()
-        check(batch, graph.step(batch)[0])
+        check(batch, graph.run(batch)[0])
         assert group.told["decodeTableSource"] == source
         assert [entry["batch"] for entry in group.told["decodeTable"]][:3] == [1, 2, 4]
 

@@ -55,6 +55,7 @@ def _needs_a_gpu(on_cpu: bool) -> None:
         ({"dtype": torch.float32}, "dtype"),
         ({"block_size": 16}, "block_size"),
         ({"head_size": 512}, "head_size"),
+        ({"head_size": 256}, "head_size"),  # FlashAttention 3 gets a chunk of prefill with a window wrong
         ({"device_capability": DeviceCapability(7, 5)}, "compute capability"),
     ],
 )

@@ -161,7 +161,7 @@ def _differences(stages: Iterable[Sequence[RankFacts]]) -> list[str]:
         for other in others:
             found = _difference(first, other)
             if found:
-                more = f", and {len(found) - 1} more differences" if len(found) > 1 else ""
+                more = f", and {len(found) - 1} more" if len(found) > 1 else ""
                 said.append(f"rank {other['rank']} differs from rank {first['rank']}: {found[0]}{more}")
     return said
 
@@ -208,7 +208,7 @@ def _kernel_difference(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> st
     )
     for batch in sorted(mine.keys() | other.keys()):
         if mine.get(batch) != other.get(batch):
-            return f"the decode table {_row(other.get(batch))} at batch {batch}, not {_row(mine.get(batch))}"
+            return f"in its decode table {_row(other.get(batch))} at batch {batch}, not {_row(mine.get(batch))}"
     names = [name for name in (*ours, *theirs) if name != _WARNINGS and ours.get(name) != theirs.get(name)]
     name = next(iter(names), "kernels")
     return f"{name} {_shown_value(theirs.get(name))}, not {_shown_value(ours.get(name))}"

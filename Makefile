@@ -78,5 +78,21 @@ bench: binaries ## Print how fast the command answers, and how fast N objects co
 	$(RUN) python bench/plan.py
 	@.venv/bin/python -m bench.converge $(foreach count,$(N),-n $(count)) $(OPERATORS)
 
+DOCKER ?= docker
+VLLM_IMAGE ?= mistral-vllm:0.26.0
+BASE ?=
+BUILD_ARGS ?=
+.PHONY: image-vllm
+image-vllm: ## Build the image that serves (docs/image.md; VLLM_IMAGE=name:tag BASE=image DOCKER=podman)
+	$(DOCKER) build $(if $(BASE),--build-arg BASE=$(BASE)) --build-arg REVISION=$(shell git describe --always --dirty) \
+	  $(BUILD_ARGS) --tag $(VLLM_IMAGE) images/vllm
+
+# the newest versions that agree with what the *.in files ask for
+.PHONY: image-requirements
+image-requirements: setup-uv
+	cd images/vllm && for name in requirements build-requirements; do \
+	  $(abspath $(UV)) pip compile --quiet --upgrade --universal --python-version 3.12 --generate-hashes --no-build --no-header \
+	    $$name.in --output-file $$name.txt || exit 1; done
+
 clean: ## Remove what the targets above made
 	rm -rf .venv .venv-image $(TOOLS) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

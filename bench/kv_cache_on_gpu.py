@@ -17,8 +17,8 @@ def main() -> None:
     """Start one engine and print what it allocated."""
     os.environ.update(HF_HUB_OFFLINE="1", VLLM_ENABLE_V1_MULTIPROCESSING="0")
     # Here, since vLLM reads the environment when it is imported
-    import torch  # type: ignore[import-not-found]  # noqa: PLC0415
-    import vllm  # type: ignore[import-not-found]  # noqa: PLC0415
+    import torch  # noqa: PLC0415
+    import vllm  # noqa: PLC0415
 
     folder, backend, *numbers = sys.argv[1:6]
     length, batched_tokens, seqs = (int(number) for number in numbers)

@@ -16,7 +16,7 @@ from xformers.ops.fmha._triton.splitk_kernels import _get_splitk_kernel, _splitK
 from mistral_vllm.backend.dispatch import LaunchParameters
 from mistral_vllm.backend.window_table import WindowTable
 
-HEAD_SIZES: Final = frozenset({16, 32, 64, 128, 256})
+HEAD_SIZES: Final = frozenset({16, 32, 64, 128})
 _BLOCK_TOKENS: Final = 64
 
 

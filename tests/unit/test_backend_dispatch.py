@@ -1,0 +1,192 @@
+"""Which kernel decodes, by batch size; and where tables of such choices come from and go to."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from mistral_vllm.backend.dispatch import (
+    Choice,
+    DecodeTable,
+    LaunchParameters,
+    Source,
+    as_json,
+    candidates,
+    from_json,
+    pinned_table,
+    rule,
+    rule_table,
+    sizes_to_measure,
+)
+from mistral_vllm.backend.settings import DecodeSetting, Mode, SettingError, read_setting
+from mistral_vllm.backend.tuning_cache import Shape, TuningCache, shape_of, shipped_table
+
+EIGHT_FOUR_TWO = LaunchParameters(8, 4, 2)
+FLASH = Choice(None)
+PAGES = 65  # of a window of 4,096 tokens on pages of 64
+
+
+@pytest.mark.parametrize(
+    ("batch", "kv_heads", "pages", "expected"),
+    [
+        # measured best on an H200: 32 query and 8 KV heads, head size 128, window 4,096
+        pytest.param(1, 8, PAGES, (32, 4, 2), id="1"),
+        pytest.param(4, 8, PAGES, (16, 4, 2), id="4"),
+        pytest.param(8, 8, PAGES, (8, 4, 2), id="8"),
+        pytest.param(16, 8, PAGES, (4, 4, 2), id="16"),
+        pytest.param(32, 8, PAGES, (2, 4, 2), id="32"),
+        pytest.param(64, 8, PAGES, (1, 2, 2), id="64"),
+        pytest.param(100_000, 8, PAGES, (1, 2, 2), id="more than there are programs"),
+        pytest.param(1, 8, 2, (2, 4, 2), id="no more splits than pages"),
+        pytest.param(8, 1, PAGES, (32, 4, 2), id="one KV head under tensor parallelism"),
+    ],
+)
+def test_rule(batch: int, kv_heads: int, pages: int, expected: tuple[int, int, int]) -> None:
+    """The rule of thumb is what was measured best."""
+    assert rule(batch, kv_heads, pages) == expected
+
+
+@pytest.mark.parametrize(
+    ("batch", "chosen"), [(1, 1), (2, 1), (3, 4), (5, 4), (7, 4), (9, 16), (16, 16), (1000, 16), (0, 1)]
+)
+def test_the_nearest_batch_size_counts(batch: int, chosen: int) -> None:
+    """By ratio, and of two as near the smaller one."""
+    table = DecodeTable({size: Choice(LaunchParameters(size, 4, 2)) for size in (1, 4, 16)}, Source.MEASURED)
+    assert table.choose(batch) == Choice(LaunchParameters(chosen, 4, 2))
+
+
+def test_candidates_stay_within_the_window() -> None:
+    """Every batch has some, each once, and none splits more than there are pages."""
+    for batch in (1, 2, 8, 64, 512):
+        for pages in (1, 2, 3, PAGES):
+            found = list(candidates(batch, 8, pages))
+            assert found
+            assert len(set(found)) == len(found)
+            assert all(1 <= parameters.split_k <= pages for parameters in found)
+            assert rule(batch, 8, pages).split_k in {parameters.split_k for parameters in found}
+
+
+@pytest.mark.parametrize(
+    ("captured", "most", "sizes"),
+    [
+        ((1, 2, 4, 8, 16, 24, 32), 32, (1, 2, 4, 8, 16, 32)),
+        ((1, 2, 4, 8, 16, 24), 1000, (1, 2, 4, 8, 16, 24)),
+        ((1, 2, 4, 8, 16, 24), 10, (1, 2, 4, 8)),
+        ((), 5, (1, 2, 4, 5)),
+    ],
+)
+def test_sizes_that_are_measured(captured: tuple[int, ...], most: int, sizes: tuple[int, ...]) -> None:
+    """Powers of two and the largest that a graph is captured for."""
+    assert sizes_to_measure(captured, most) == sizes
+
+
+def test_a_table_survives_json() -> None:
+    """Written down and read back it is the same, but for where it comes from."""
+    table = DecodeTable({1: Choice(EIGHT_FOUR_TWO), 8: FLASH}, Source.MEASURED)
+    read = from_json(json.loads(json.dumps(as_json(table))), Source.CACHED)
+    assert read == DecodeTable(table.choices, Source.CACHED)
+    assert as_json(table)[0] == {
+        "batch": 1, "kernel": "xformers_splitk", "splitK": 8, "numWarps": 4, "numStages": 2
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        [],
+        {},
+        None,
+        [{"batch": 1}],
+        [{"batch": 0, "kernel": "flash_attn"}],
+        [{"batch": 1, "kernel": "other"}],
+        [{"batch": 1, "kernel": "xformers_splitk", "splitK": 0, "numWarps": 4, "numStages": 2}],
+        [{"batch": "x", "kernel": "flash_attn"}],
+    ],
+)
+def test_what_is_no_table(raw: object) -> None:
+    """It is refused, whatever it is."""
+    with pytest.raises(ValueError, match=r"table|invalid literal"):
+        from_json(raw, Source.CACHED)
+
+
+def test_launches_that_a_gpu_cannot_make() -> None:
+    """FlashAttention takes their place, and it is told."""
+    table = rule_table((1, 8, 64), 8, PAGES).without([rule(8, 8, PAGES)], "no shared memory for it")
+    assert [choice.kernel for choice in table.choices.values()] == ["xformers_splitk", "flash_attn", "xformers_splitk"]
+    assert table.warnings == ("no shared memory for it",)
+    assert pinned_table(FLASH).distinct() == ()
+    assert pinned_table(FLASH).most_splits() == 0
+    assert rule_table((1, 64), 8, PAGES).most_splits() == 64
+
+
+@pytest.mark.parametrize(
+    ("value", "setting"),
+    [
+        (None, DecodeSetting(Mode.AUTO)),
+        ("", DecodeSetting(Mode.AUTO)),
+        ("AUTO", DecodeSetting(Mode.AUTO)),
+        ("rule", DecodeSetting(Mode.RULE)),
+        ("flash_attn", DecodeSetting(Mode.PINNED, FLASH)),
+        ("8,4,2", DecodeSetting(Mode.PINNED, Choice(EIGHT_FOUR_TWO))),
+    ],
+)
+def test_setting(value: str | None, setting: DecodeSetting) -> None:
+    """One variable says all."""
+    assert read_setting({} if value is None else {"MISTRAL_VLLM_DECODE": value}) == setting
+
+
+@pytest.mark.parametrize("value", ["fast", "8", "8,4", "8,3,2", "0,4,2", "8,4,0", "8,4,2,1", "-8,4,2", "8.0,4,2"])
+def test_settings_that_mean_nothing(value: str) -> None:
+    """The error names the variable, the value, and what may stand there."""
+    with pytest.raises(SettingError, match=f"MISTRAL_VLLM_DECODE='{value}' is none of auto, rule, flash_attn"):
+        read_setting({"MISTRAL_VLLM_DECODE": value})
+
+
+def shape(gpu: str = "NVIDIA H200") -> Shape:
+    """Return the key of a table."""
+    return shape_of(
+        gpu=gpu,
+        heads=32,
+        kv_heads=8,
+        head_size=128,
+        dtype="bfloat16",
+        window_tokens=4096,
+        page_tokens=64,
+        versions={"torch": "2.11.0", "triton": "3.6.0", "xformers": "0.0.35"},
+    )
+
+
+def test_a_kept_table_is_found_again(tmp_path: Path) -> None:
+    """For the same shape alone, and by any process."""
+    folder = tmp_path / "not" / "there"
+    table = DecodeTable({1: Choice(EIGHT_FOUR_TWO)}, Source.MEASURED)
+    assert TuningCache(folder).read(shape()) is None
+    assert TuningCache(folder).keep(shape(), table) is None
+    assert TuningCache(folder).read(shape()) == DecodeTable(table.choices, Source.CACHED)
+    assert TuningCache(folder).read(shape("NVIDIA L4")) is None
+    assert [path.suffix for path in folder.iterdir()] == [".json"]  # nothing half-written stays
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"shape": {}, "table": []}', b"\xff"])
+def test_a_torn_file_counts_as_none(tmp_path: Path, content: bytes) -> None:
+    """It is measured again, and overwritten."""
+    cache = TuningCache(tmp_path)
+    cache.keep(shape(), pinned_table(FLASH))
+    (file,) = tmp_path.iterdir()
+    file.write_bytes(content)
+    assert cache.read(shape()) is None
+    assert cache.keep(shape(), pinned_table(FLASH)) is None
+    assert cache.read(shape()) is not None
+
+
+def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    """It is said, and nothing else happens: the next start measures again."""
+    (tmp_path / "file").write_text("")
+    trouble = TuningCache(tmp_path / "file" / "under").keep(shape(), pinned_table(FLASH))
+    assert trouble is not None
+    assert "cannot be kept" in trouble
+
+
+def test_tables_that_ship_can_be_read() -> None:
+    """A shape that nobody measured has none."""
+    assert shipped_table(shape("a GPU that nobody has")) is None

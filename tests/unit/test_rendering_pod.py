@@ -19,7 +19,7 @@ def test_the_command() -> None:
     wanted = spec(extraArgs=["--swap-space=4"])
     resolved = planned(wanted)
     found = container(resolved, extraArgs=["--swap-space=4"])
-    assert found["command"] == ["vllm", "serve"]
+    assert found["command"] == ["mistral-vllm", "serve"]
     args = found["args"]
     assert args[: len(resolved.args)] == resolved.args
     assert args[0] == "mistralai/Mistral-7B-v0.1"
@@ -35,6 +35,21 @@ def test_the_served_name(model: dict[str, Any], name: str) -> None:
     """Requests name the model by its id unless the spec says otherwise."""
     args = container(model={"id": "mistralai/Mistral-7B-v0.1"} | model)["args"]
     assert flag(args, "--served-model-name") == name
+
+
+@pytest.mark.parametrize(
+    ("image", "program", "policy"),
+    [
+        (None, "mistral-vllm", "File"),
+        ({"repository": "vllm", "runtime": {"name": "vllm", "version": "0.26.0"}}, "vllm", "FallbackToLogsOnError"),
+        (CPU_IMAGE, "vllm", "FallbackToLogsOnError"),
+    ],
+)
+def test_why_it_ended(image: dict[str, Any] | None, program: str, policy: str) -> None:
+    """The image of this project writes the root cause down; of any other, the log's last lines are shown."""
+    found = container(**({} if image is None else {"image": image}))
+    assert found["command"] == [program, "serve"]
+    assert found["terminationMessagePolicy"] == policy
 
 
 def test_what_runs_is_the_frozen_plan() -> None:

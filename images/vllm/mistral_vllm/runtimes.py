@@ -60,6 +60,16 @@ class RuntimeName(StrEnum):
         """What the image computes on."""
         return Platform.CPU if self is RuntimeName.VLLM_CPU else Platform.CUDA
 
+    @property
+    def writes_termination_log(self) -> bool:
+        """Whether the image's own entry point writes down why vLLM ended: vLLM's last lines never say it."""
+        return self is RuntimeName.MISTRAL_VLLM
+
+    @property
+    def program(self) -> str:
+        """What is run in vLLM's place, with vLLM's arguments."""
+        return "mistral-vllm" if self.writes_termination_log else "vllm"
+
 
 class Runtime(NamedTuple):
     """One image's engine: a runtime name and a vLLM version."""

@@ -60,7 +60,7 @@ def _container(spec: MistralDeploymentSpec, resolved: Resolved, *, needs_gpu: bo
     container: Manifest = {
         "name": CONTAINER_NAME,
         "image": resolved.image,
-        "command": ["vllm", "serve"],
+        "command": [resolved.runtime.name.program, "serve"],
         "args": [
             *resolved.args,
             *("--served-model-name", served),
@@ -72,6 +72,7 @@ def _container(spec: MistralDeploymentSpec, resolved: Resolved, *, needs_gpu: bo
         "ports": [{"name": PORT_NAME, "containerPort": CONTAINER_PORT, "protocol": "TCP"}],
         "resources": _resources(spec, needs_gpu=needs_gpu),
         **render_probes(resolved.weights),
+        "terminationMessagePolicy": _termination_message_policy(resolved),
         "securityContext": container_security(spec),
         "volumeMounts": render_mounts(spec),
     }
@@ -81,6 +82,11 @@ def _container(spec: MistralDeploymentSpec, resolved: Resolved, *, needs_gpu: bo
     if spec.image is not None and spec.image.pull_policy is not None:
         container["imagePullPolicy"] = spec.image.pull_policy
     return container
+
+
+def _termination_message_policy(resolved: Resolved) -> str:
+    """Read the cause from the file that our image writes; of other images, the last lines are all there is."""
+    return "File" if resolved.runtime.name.writes_termination_log else "FallbackToLogsOnError"
 
 
 def _grace_seconds(spec: MistralDeploymentSpec) -> int:

@@ -47,7 +47,8 @@ def test_the_served_name(model: dict[str, Any], name: str) -> None:
 )
 def test_why_it_ended(image: dict[str, Any] | None, program: str, policy: str) -> None:
     """The image of this project writes the root cause down; of any other, the log's last lines are shown."""
-    found = container(**({} if image is None else {"image": image}))
+    fields: dict[str, Any] = {} if image is None else {"image": image}
+    found = container(**fields)
     assert found["command"] == [program, "serve"]
     assert found["terminationMessagePolicy"] == policy
 

@@ -15,7 +15,7 @@ class Engine:
     """vLLM's engine, as far as it is asked: each call takes the next answer, the last one for ever."""
 
     def __init__(self, *answers: list[Any] | Exception) -> None:
-        self.answers = list(answers)
+        self.answers: list[list[Any] | Exception] = list(answers)
         self.calls: list[str] = []
 
     async def collective_rpc(self, method: str) -> list[Any]:
@@ -23,9 +23,9 @@ class Engine:
         self.calls.append(method)
         await asyncio.sleep(0)
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
+        if isinstance(answer, list):
+            return answer
+        raise answer
 
 
 PENDING = rank(0, layer(told=kernels(decodeTable=[], decodeTableSource="Pending")))

@@ -36,7 +36,7 @@ def tell(engine: Engine | None, times: int = 1, registry: CollectorRegistry | No
 
     async def main() -> list[Any]:
         attention = Attention(engine, AttentionInfo(registry or CollectorRegistry()))
-        return await asyncio.gather(*(attention.tell() for _ in range(times)), return_exceptions=True)
+        return list(await asyncio.gather(*(attention.tell() for _ in range(times)), return_exceptions=True))
 
     return asyncio.run(main())
 

@@ -14,7 +14,8 @@ from typing import Any, Final
 import pytest
 
 LIMITS: Final = {"bfloat16": 1e-2, "float16": 2e-3, "float32": 1e-5}
-_PROPERTY: Final = "relative_errors"
+_ERRORS: Final = "relative_errors"
+ENGINE: Final = "engine"
 
 Layers = Callable[..., list[Any]]
 Check = Callable[..., None]
@@ -110,7 +111,7 @@ def check(record_property: Callable[[str, object], None]) -> Check:
     def compare(batch: Any, output: Any, index: int = 0) -> None:
         errors = batch.errors(output, index)
         geometry = batch.group.geometry
-        record_property(_PROPERTY, [batch.group.backend.get_name(), geometry.dtype, errors])
+        record_property(_ERRORS, [batch.group.backend.get_name(), geometry.dtype, errors])
         limit = LIMITS[geometry.dtype]
         wrong = [(r, f"{error:.2g}") for r, error in zip(batch.requests, errors, strict=True) if not error <= limit]
         assert not wrong, f"window {batch.group.windows[index]}, {geometry}: {len(wrong)} wrong, first {wrong[:5]}"
@@ -119,23 +120,32 @@ def check(record_property: Callable[[str, object], None]) -> Check:
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Print the errors of each backend and type; also into ``$OUT/errors.json``."""
+    """Print the errors of each backend and type, and those of whole engines; also as JSON into ``$OUT``."""
+    reports = [report for outcome in ("passed", "failed") for report in terminalreporter.stats.get(outcome, [])]
+    kept = [property_ for report in reports if report.when == "call" for property_ in report.user_properties]
     found: dict[tuple[str, str], list[float]] = {}
-    for outcome in ("passed", "failed"):
-        for report in terminalreporter.stats.get(outcome, []):
-            for name, value in report.user_properties:
-                if name == _PROPERTY and report.when == "call":
-                    found.setdefault((value[0], value[1]), []).extend(value[2])
-    if not found:
-        return
+    for backend, dtype, errors in (value for name, value in kept if name == _ERRORS):
+        found.setdefault((backend, dtype), []).extend(errors)
     rows = [
         {"backend": backend, "dtype": dtype, "requests": len(e), "max": max(e), "mean": sum(e) / len(e)}
         for (backend, dtype), e in sorted(found.items())
     ]
-    terminalreporter.section("largest relative error of each request against float32")
-    terminalreporter.write_line(f"{'backend':<12}{'dtype':<10}{'requests':>9}{'max':>11}{'mean':>11}")
-    for row in rows:
-        figures = f"{row['requests']:>9}{row['max']:>11.2e}{row['mean']:>11.2e}"
-        terminalreporter.write_line(f"{row['backend']:<12}{row['dtype']:<10}{figures}")
+    _print_table(terminalreporter, "largest relative error of each request against float32", rows, "errors.json")
+    engines = list({value["engine"]: value for name, value in kept if name == ENGINE}.values())
+    title = "whole engines: mean |log-probability - transformers'|"
+    _print_table(terminalreporter, title, engines, "engines-agree.json")
+
+
+def _print_table(terminalreporter: Any, title: str, rows: list[dict[str, Any]], file: str) -> None:
+    if not rows:
+        return
+    cells = [
+        list(rows[0]),
+        *([f"{value:.3g}" if isinstance(value, float) else str(value) for value in row.values()] for row in rows),
+    ]
+    widths = [max(map(len, column)) + 2 for column in zip(*cells, strict=True)]
+    terminalreporter.section(title)
+    for line in cells:
+        terminalreporter.write_line("".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)))
     if "OUT" in os.environ:
-        (Path(os.environ["OUT"]) / "errors.json").write_text(json.dumps(rows, indent=1))
+        (Path(os.environ["OUT"]) / file).write_text(json.dumps(rows, indent=1))

@@ -1,0 +1,78 @@
+"""The tables of docs/attention.md: made from what was measured, and nothing else."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.attention.report import NOTHING, fill, tables
+
+PAGE = Path(__file__).parents[2] / "docs" / "attention.md"
+KERNELS: dict[str, Any] = {
+    "gpu": "NVIDIA X1",
+    "date": "2026-01-01",
+    "versions": {"vllm": "0.26.0"},
+    "bandwidth": {"copy_bytes_per_second": 2e12, "nominal_bytes_per_second": 3e12},
+    "decode": [
+        {
+            "batch": 8,
+            "context": 8192,
+            "floor_ms": 0.018,
+            "launch": [8, 4, 2],
+            "milliseconds": {"FLASH_ATTN": 0.05, "FLASH_ATTN, pages of 16": 0.04, "XFORMERS": 0.02},
+        }
+    ],
+    "prefill": [{"new": 512, "context": 8192, "milliseconds": {"FLASH_ATTN": 1.0, "XFORMERS": 1.25}}],
+}
+ENGINE: dict[str, Any] = {
+    "date": "2026-01-01",
+    "model": "a model",
+    "backends": [
+        {
+            "backend": backend,
+            "gpu": "NVIDIA X1",
+            "vllm": "0.26.0",
+            "prefill": [{"context": 8192, "batch": 1, "tokens_per_second": 40000}],
+            "decode": [{"context": 8192, "batch": batch, "ms_per_step": milliseconds} for batch in batches],
+        }
+        for backend, milliseconds, batches in (("XFORMERS", 4.5, (1, 8)), ("FLASH_ATTN", 5.0, (1,)))
+    ],
+    "compared": [{"phase": "decode", "context": 8192, "batch": 1, "ratio": 1.1111}],
+}
+
+
+def test_a_row_is_held_against_the_faster_page_size_of_the_other() -> None:
+    """Whoever reads it never sees ours against the worse of two."""
+    table = tables({"kernels": KERNELS}, {}, [])["decode"]
+    assert "**NVIDIA X1**, vllm 0.26.0, 2026-01-01; a copy reaches 2.00 TB/s (vendor: 3.00)." in table
+    assert "| 8 | 8,192 | 0.0180 | 0.0200 | 0.0400 | 2.00× | 0.90 | 8, 4, 2 |" in table
+    assert "](attention/kernels.svg)" in table
+    assert "| 512 | 8,192 | 1.250 | 1.000 |" in tables({"kernels": KERNELS}, {}, [])["prefill"]
+
+
+def test_what_an_engine_left_out_stays_empty() -> None:
+    """A batch that one backend had no memory for is not compared."""
+    table = tables({}, {"engine": ENGINE}, [])["engine"]
+    assert "| 8,192 | 1 | 4.5 | 5.0 | 1.111× |" in table
+    assert "| 8,192 | 8 | 4.5 |  |  |" in table
+
+
+def test_the_backend_has_people_s_name() -> None:
+    """VLLM calls it CUSTOM."""
+    row = {"backend": "CUSTOM", "dtype": "bfloat16", "requests": 4000, "max": 0.0071, "mean": 0.0019}
+    assert "| XFORMERS | bfloat16 | 4,000 | 7.1e-03 | 1.9e-03 |" in tables({}, {}, [row])["errors"]
+
+
+def test_filling_a_page_twice_changes_nothing() -> None:
+    """Old figures are replaced, and text around them stays."""
+    made = tables({"kernels": KERNELS}, {"engine": ENGINE}, [])
+    page = fill(PAGE.read_text(encoding="utf-8"), made)
+    assert fill(page, made) == page
+    assert made["decode"] in page
+    assert NOTHING in page
+
+
+def test_a_page_without_the_comments_is_an_error() -> None:
+    """Or a table would silently stay as it was."""
+    with pytest.raises(ValueError, match="no comments <!-- decode -->"):
+        fill("# A page\n", {"decode": "x"})

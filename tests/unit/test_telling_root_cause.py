@@ -57,6 +57,8 @@ def blame(core: str = "'EngineCore': 1") -> str:
         ),
         ("unknown_backend", 1, "ValueError: Unknown attention backend: 'XFORMERS'. Valid options are: FLASH_ATTN, "),
         ("hub_unreachable", 1, "LocalEntryNotFoundError: Cannot find an appropriate cached snapshot folder for the "),
+        ("no_weights", 1, "RuntimeError: Cannot find any model weights with `empty`"),
+        ("worker_out_of_memory", 1, "OutOfMemoryError: CUDA out of memory. Tried to allocate 112.00 MiB. GPU 0 has a "),
         (
             "wrong_release",
             1,
@@ -151,6 +153,12 @@ def test_every_real_log_is_tested() -> None:
             "EngineCore was killed by SIGABRT\nterminate called after throwing an instance of 'c10::Error'\n"
             "what():  CUDA error: no kernel image",
             id="native code gave up",
+        ),
+        pytest.param(
+            traceback("OSError: no such template", prefix="(ApiServer_1 pid=41) ")
+            + traceback("RuntimeError: Process ApiServer_1 (PID: 41) died with exit code 1", prefix=SERVER + AT),
+            "OSError: no such template",
+            id="one of several API servers",
         ),
         pytest.param(
             traceback(f"RuntimeError: Worker failed with error 'no room'{SEE_ABOVE}", prefix=CORE) + blame(),

@@ -8,7 +8,7 @@ what caused it.
 
 import re
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from mistral_vllm.telling.log_lines import Line, read_lines
@@ -71,10 +71,20 @@ def _exception(chains: Sequence[Chain], lines: Sequence[Line]) -> str | None:
     servers, cores, workers = ([chain for chain in chains if depth.match(chain.process)] for depth in _DEPTHS)
     # a process ends with what ended it; of several, the others fail because one is gone
     suspects = [*servers[-1:], *_last_of_each(cores), *_last_of_each(workers)]
-    cause = next((chain for chain in suspects if not _blames(chain.raised[-1])), None)
+    # where several servers share a port, the one that started them speaks last
+    others = [chain for chain in _last_of_each(servers) if chain not in suspects]
+    cause = _first_cause(suspects)
     if cause is not None:
         return _tell(cause)
-    return _death(lines) or (_tell(suspects[-1]) if suspects else None)
+    death = _death(lines)
+    if death is not None:
+        return death
+    cause = _first_cause(others) or (suspects[-1] if suspects else None)
+    return None if cause is None else _tell(cause)
+
+
+def _first_cause(chains: Iterable[Chain]) -> Chain | None:
+    return next((chain for chain in chains if not _blames(chain.raised[-1])), None)
 
 
 def _last_of_each(chains: Sequence[Chain]) -> list[Chain]:

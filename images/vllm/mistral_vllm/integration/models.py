@@ -12,7 +12,9 @@ from vllm.logger import init_logger
 from vllm.model_executor.layers.attention import Attention
 from vllm.model_executor.models import llama, mistral, mixtral
 from vllm.model_executor.models.utils import extract_layer_index
+from vllm.platforms import current_platform
 
+from mistral_vllm.attention_facts import XFormersStatus
 from mistral_vllm.backend.availability import xformers_availability
 from mistral_vllm.integration.windows import BuiltLayer, check_windows, summary
 from mistral_vllm.layout import read_layout
@@ -29,11 +31,7 @@ class _ChecksWindows:
         layers = _built_layers(self)
         check_windows(layout, layers)
         # every rank builds its layers, one of them tells
-        _LOGGER.info_once(
-            "mistral_vllm: %s",
-            summary(type(self).__name__, layout, layers, xformers_availability().reason),
-            scope="global",
-        )
+        _LOGGER.info_once("mistral_vllm: %s", summary(type(self).__name__, layout, layers, _xformers()), scope="global")
 
 
 def _built_layers(model: Any) -> list[BuiltLayer]:
@@ -47,6 +45,10 @@ def _built_layers(model: Any) -> list[BuiltLayer]:
         for layer in model.modules()
         if isinstance(layer, Attention)
     ]
+
+
+def _xformers() -> str:
+    return xformers_availability().reason if current_platform.is_cuda() else XFormersStatus.NOT_ON_CUDA
 
 
 # Named as vLLM's own: it tells models by the names of their classes.

@@ -57,8 +57,23 @@ def blame(core: str = "'EngineCore': 1") -> str:
         ),
         ("unknown_backend", 1, "ValueError: Unknown attention backend: 'XFORMERS'. Valid options are: FLASH_ATTN, "),
         ("hub_unreachable", 1, "LocalEntryNotFoundError: Cannot find an appropriate cached snapshot folder for the "),
+        (
+            "only_worker_out_of_memory",
+            1,
+            "OutOfMemoryError: CUDA out of memory. Tried to allocate 112.00 MiB. GPU 0 has ",
+        ),
+        (
+            "worker_killed",
+            1,
+            "a worker ended without a word while it started: killed, out of memory?\nException: Worker",
+        ),
+        ("gated", 1, "OSError: You are trying to access a gated repo.\nMake sure to have access to it at https://"),
         ("no_weights", 1, "RuntimeError: Cannot find any model weights with `empty`"),
-        ("worker_out_of_memory", 1, "OutOfMemoryError: CUDA out of memory. Tried to allocate 112.00 MiB. GPU 0 has a "),
+        (
+            "second_worker_out_of_memory",
+            1,
+            "OutOfMemoryError: CUDA out of memory. Tried to allocate 112.00 MiB. GPU 0 has a ",
+        ),
         (
             "wrong_release",
             1,
@@ -159,6 +174,12 @@ def test_every_real_log_is_tested() -> None:
             + traceback("RuntimeError: Process ApiServer_1 (PID: 41) died with exit code 1", prefix=SERVER + AT),
             "OSError: no such template",
             id="one of several API servers",
+        ),
+        pytest.param(
+            blame("") + "/usr/lib/resource_tracker.py:254: UserWarning: leaked\n",
+            "the engine core ended without a word while it started: killed, out of memory?\nRuntimeError: Engine core "
+            "initialization failed. See root cause above. Failed core proc(s): {}",
+            id="an engine core that said nothing",
         ),
         pytest.param(
             traceback(f"RuntimeError: Worker failed with error 'no room'{SEE_ABOVE}", prefix=CORE) + blame(),

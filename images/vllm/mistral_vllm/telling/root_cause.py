@@ -26,6 +26,10 @@ _DEPTHS: Final = (re.compile(r"(?!\((EngineCore|\w*Worker))"), re.compile(r"\(En
 
 _USAGE: Final = 2  # argparse's exit code
 _USAGE_ERROR: Final = re.compile(r"\S.*: error: .+")
+_SILENT: Final = {
+    "WorkerProc initialization failed": "a worker",
+    "Engine core initialization failed": "the engine core",
+}
 _DEATHS: Final = (
     re.compile(r"Worker proc (?P<name>\S+) died unexpectedly \(exit code: -(?P<signal>\d+)\)"),
     re.compile(r"Process (?P<name>\S+) \(PID: \d+\) died with exit code -(?P<signal>\d+)"),
@@ -79,12 +83,21 @@ def _exception(chains: Sequence[Chain], lines: Sequence[Line]) -> str | None:
     death = _death(lines)
     if death is not None:
         return death
-    cause = _first_cause(others) or (suspects[-1] if suspects else None)
-    return None if cause is None else _tell(cause)
+    cause = _first_cause(others)
+    if cause is not None:
+        return _tell(cause)
+    return _silence(suspects[-1]) if suspects else None
 
 
 def _first_cause(chains: Iterable[Chain]) -> Chain | None:
     return next((chain for chain in chains if not _blames(chain.raised[-1])), None)
+
+
+def _silence(blame: Chain) -> str:
+    """Say that whoever is blamed said nothing: a process that is killed while it starts leaves no exit code either."""
+    told = _tell(blame)
+    who = next((name for words, name in _SILENT.items() if words in told), None)
+    return told if who is None else f"{who} ended without a word while it started: killed, out of memory?\n{told}"
 
 
 def _last_of_each(chains: Sequence[Chain]) -> list[Chain]:

@@ -72,5 +72,5 @@ def test_another_window_than_meant_is_refused(ran: Ran) -> None:
     assert ran.exit_code == 1
     assert (
         f"refusing to serve: {LAYERS} of {LAYERS} attention layers did not get the window that the model's config "
-        f"means (layer_types): model.layers.0.self_attn.attn has a window of {WINDOW_TOKENS} instead of no window"
+        f"means (sliding_window): model.layers.0.self_attn.attn has a window of {WINDOW_TOKENS} instead of no window"
     ) in ran.log

@@ -22,6 +22,10 @@ BLAMES_WORKER = (
     "Exception: WorkerProc initialization failed due to an exception in a background process. "
     "See stack trace for root cause."
 )
+NOT_VALID = (
+    "ValueError: Selected backend AttentionBackendEnum.CUSTOM is not valid for this configuration. "
+    "Reason: ['kv_cache_dtype not supported']"
+)
 SEE_ABOVE = ", please check the stack trace above for the root cause"
 
 
@@ -60,19 +64,29 @@ def blame(core: str = "'EngineCore': 1") -> str:
         (
             "only_worker_out_of_memory",
             1,
-            "OutOfMemoryError: CUDA out of memory. Tried to allocate 112.00 MiB. GPU 0 has ",
+            "OutOfMemoryError: CUDA out of memory. Tried to allocate 112.00 MiB. GPU 0 ",
         ),
         (
             "worker_killed",
             1,
             "a worker ended without a word while it started: killed, out of memory?\nException: Worker",
         ),
+        (
+            "kv_cache_too_small",
+            1,
+            "ValueError: To serve at least one request with the model's max seq len (4000000), (",
+        ),
+        (
+            "no_such_repository",
+            1,
+            "OSError: mistralai/Nope-7B is not a local folder and is not a valid model identifier",
+        ),
         ("gated", 1, "OSError: You are trying to access a gated repo.\nMake sure to have access to it at https://"),
         ("no_weights", 1, "RuntimeError: Cannot find any model weights with `empty`"),
         (
             "second_worker_out_of_memory",
             1,
-            "OutOfMemoryError: CUDA out of memory. Tried to allocate 112.00 MiB. GPU 0 has a ",
+            "OutOfMemoryError: CUDA out of memory. Tried to allocate 112.00 MiB. GPU 0 ",
         ),
         (
             "wrong_release",
@@ -100,10 +114,8 @@ def test_every_real_log_is_tested() -> None:
     ("log", "cause"),
     [
         pytest.param(
-            traceback("ValueError: no room", prefix=CORE + AT)
-            + traceback("ValueError: no room", prefix=CORE)
-            + blame(),
-            "ValueError: no room",
+            traceback(NOT_VALID, prefix=CORE + AT) + traceback(NOT_VALID, prefix=CORE) + blame(),
+            NOT_VALID,
             id="the engine core, logged and printed",
         ),
         pytest.param(

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.engine
 _ROOT: Final = Path(__file__).resolve().parents[2]
 _AT_ONCE: Final = 3  # engines; their small models share one GPU
 _BATCHED_TOKENS: Final = 512  # prompts of three windows are prefilled in chunks
-_SURE: Final = 3.0  # log-probability by which the reference prefers a token, where rounding cannot turn it
+_SURE: Final = 2.0  # log-probability by which the reference prefers a token, where rounding cannot turn it
 
 
 class Kind(NamedTuple):
@@ -194,9 +194,11 @@ def test_no_further_from_transformers_than_flash_attn(
     engines: Engines, kind: Kind, on_cpu: bool, record_property: Any
 ) -> None:
     """Prompts, decoded tokens, and tokens after a hit in the prefix cache are all as near as FLASH_ATTN's."""
-    ours, noise = engines.errors(kind), engines.errors(kind._replace(backend="FLASH_ATTN", runner=2))
-    record_property(ENGINE, {"engine": str(kind), **ours._asdict(), "decode_kernels": sorted(ours.decode_kernels)})
-    record_property(ENGINE, {"engine": "FLASH_ATTN", **noise._asdict(), "decode_kernels": []})
+    stock = Kind("FLASH_ATTN", kind.layout, 2)
+    ours, noise = engines.errors(kind), engines.errors(stock)
+    for which, errors in ((kind, ours), (stock, noise)):
+        figures = {**errors._asdict(), "decode_kernels": sorted(errors.decode_kernels)}
+        record_property(ENGINE, {"engine": str(which), **figures})
     assert ours.cached_tokens > 1000 or on_cpu
     assert on_cpu or ours.decode_kernels == {"xformers_splitk"}
     for phase in ("prompt", "decode", "cached"):
@@ -209,7 +211,7 @@ def test_no_further_from_transformers_than_flash_attn(
 def test_where_the_reference_is_sure_its_token_is_chosen(engines: Engines, kind: Kind) -> None:
     """Greedy tokens are transformers' wherever rounding cannot decide."""
     errors = engines.errors(kind)
-    assert errors.sure_tokens > 20
+    assert errors.sure_tokens > 5
     assert errors.wrong_tokens == 0
 
 

@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from mistral_vllm.telling.endpoint import Attention, AttentionInfo
 from mistral_vllm.telling.report import Untold
-from unit.test_telling_report import FULL, kernels, layer, rank
+from unit.telling_facts import FULL, kernels, layer, rank
 
 
 class Engine:

@@ -1,7 +1,6 @@
 """The facts of all ranks become one report, and whatever differs between them is named."""
 
 import json
-from typing import Any
 
 import pytest
 

@@ -116,7 +116,9 @@ def measure_prefill(prompts: Sequence[tuple[int, int]], window: int, device: Any
                     layer.impl.forward(layer, query, key, key, layer.kv_cache, built, output=output)
 
                 row["milliseconds"][variant.name] = round(milliseconds(run, repeats_for(run)), 4)
-                _print_progress(f"prefill {variant.name}, {row['new']} of {row['context']}: {row['milliseconds']}")
+                _print_progress(
+                    f"prefill {variant.name}, {row['new']} of {row['context']}: {row['milliseconds'][variant.name]} ms"
+                )
     return rows
 
 

@@ -30,9 +30,13 @@ def caches(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def server(windowed: TinyModel, caches: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
-    """Return vLLM's own API server with the plugin, started with what the operator plans for the CPU."""
+    """Return vLLM's own API server with the plugin, started with what the operator plans for the CPU.
+
+    The plugin is required: that it has no backend to offer is no failure where vLLM has one of its own alone.
+    """
     log = tmp_path_factory.mktemp("server") / "log"
-    with serve(planned_arguments(windowed.folder), log=log, caches=caches) as serving:
+    required = {"MISTRAL_VLLM_REQUIRED": "1"}
+    with serve(planned_arguments(windowed.folder), log=log, caches=caches, env=required) as serving:
         serving.until_ready()
         yield serving
 

@@ -24,6 +24,7 @@ from mistral_vllm.runtimes import DEFAULT_VERSION
 
 BACKEND_CLASS: Final = "mistral_vllm.backend.attention.XFormersBackend"
 REQUIRED_VARIABLE: Final = "MISTRAL_VLLM_REQUIRED"
+_LEFT_OUT: Final = "--attention-backend CUSTOM must be left out"  # vLLM's own error would not say why
 _LOGGER: Final = logging.getLogger(f"vllm.{__name__}")  # below vLLM's own logger, or a pod would not show it
 
 
@@ -90,11 +91,11 @@ def _register_backend() -> str | None:
         return None
     if not current_platform.is_cuda():
         return (
-            f"vLLM found no CUDA GPU, which {XFORMERS} needs: give the pod a GPU and its driver, or use runtime "
-            f"vllm-cpu; {XFORMERS} is not registered"
+            f"vLLM found no CUDA GPU, which {XFORMERS} needs: give the pod a GPU and its driver, or use vLLM for the "
+            f"CPU; until then {_LEFT_OUT}"
         )
     availability = xformers_availability()
     if not availability.ok:
-        return availability.reason
+        return f"{availability.reason}, and {_LEFT_OUT}"
     register_backend(AttentionBackendEnum.CUSTOM, BACKEND_CLASS)
     return None

@@ -10,7 +10,7 @@ from mistral_operator.api.names import DEFAULT_IMAGE_REPOSITORY
 from mistral_operator.api.rendered import RENDERED_VOLUMES
 from mistral_operator.rendering.service import CONTAINER_PORT
 from mistral_vllm.runtimes import DEFAULT_VERSION
-from unit.rendering_from_specs import environment, pod
+from unit.rendering_from_specs import container, environment, pod
 
 ROOT = Path(__file__).parents[2]
 IMAGE = ROOT / "images" / "vllm"
@@ -76,11 +76,12 @@ def test_it_listens_where_the_pod_does() -> None:
     assert instructions("EXPOSE") == [str(CONTAINER_PORT)]
 
 
-def test_its_entry_point_is_the_plugin_s() -> None:
-    """A console script that the distribution declares."""
+def test_its_entry_point_is_the_command_of_the_pod() -> None:
+    """A console script that the plugin's distribution declares."""
     scripts = tomllib.loads((IMAGE / "pyproject.toml").read_text(encoding="utf-8"))["project"]["scripts"]
-    (entry_point,) = instructions("ENTRYPOINT")
-    assert [entry_point] == [f'["{script}"]' for script in scripts]
+    program, subcommand = container()["command"]
+    assert instructions("ENTRYPOINT") == [f'["{program}"]']
+    assert (program in scripts, subcommand) == (True, "serve")
 
 
 @pytest.mark.parametrize("package", PINNED)

@@ -125,6 +125,13 @@ def test_exit_codes(tmp_path: Path, exit_code: int, written: str | None) -> None
     assert (pod.log.read_text() if pod.log.exists() else None) == written
 
 
+def test_an_engine_that_died(tmp_path: Path) -> None:
+    """The API server says good-bye and ends with 0; that is no clean end."""
+    pod = Pod(tmp_path, f"print(open({str(_LOGS / 'engine_core_killed.log')!r}).read())")
+    assert pod.run()[0] == 0
+    assert pod.log.read_text().startswith("the engine core ended without a word: killed, out of memory?")
+
+
 def test_a_death_by_signal(tmp_path: Path) -> None:
     """The exit code is a shell's, and the message says what it may mean."""
     pod = Pod(tmp_path, "import os\nos.kill(os.getpid(), 9)")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mistral_vllm.telling.root_cause import LIMIT_BYTES, root_cause
+from mistral_vllm.telling.root_cause import LIMIT_BYTES, engine_died, root_cause
 
 _LOGS = Path(__file__).parent / "vllm_logs"
 
@@ -69,7 +69,7 @@ def blame(core: str = "'EngineCore': 1") -> str:
         (
             "worker_killed",
             1,
-            "a worker ended without a word while it started: killed, out of memory?\nException: Worker",
+            "a worker ended without a word: killed, out of memory?\nException: Worker",
         ),
         (
             "kv_cache_too_small",
@@ -81,6 +81,8 @@ def blame(core: str = "'EngineCore': 1") -> str:
             1,
             "OSError: mistralai/Nope-7B is not a local folder and is not a valid model identifier",
         ),
+        ("engine_core_killed", 0, "the engine core ended without a word: killed, out of memory?\nEngineDeadError: "),
+        ("worker_killed_while_serving", 0, "VllmWorker-0 ended without a word: killed, out of memory?"),
         ("gated", 1, "OSError: You are trying to access a gated repo.\nMake sure to have access to it at https://"),
         ("no_weights", 1, "RuntimeError: Cannot find any model weights with `empty`"),
         (
@@ -102,6 +104,15 @@ def test_real_logs(log: str, exit_code: int, cause: str) -> None:
     assert said.startswith(cause)
     assert len(said.encode()) <= LIMIT_BYTES
     assert "input_value" not in said
+
+
+@pytest.mark.parametrize(
+    ("log", "died"),
+    [("engine_core_killed", True), ("worker_killed_while_serving", True), ("kv_cache_too_small", False)],
+)
+def test_an_engine_that_dies_while_it_serves(log: str, died: bool) -> None:
+    """VLLM ends with exit code 0 then, so its words have to tell."""
+    assert engine_died((_LOGS / f"{log}.log").read_text(encoding="utf-8")) is died
 
 
 def test_every_real_log_is_tested() -> None:
@@ -189,7 +200,7 @@ def test_every_real_log_is_tested() -> None:
         ),
         pytest.param(
             blame("") + "/usr/lib/resource_tracker.py:254: UserWarning: leaked\n",
-            "the engine core ended without a word while it started: killed, out of memory?\nRuntimeError: Engine core "
+            "the engine core ended without a word: killed, out of memory?\nRuntimeError: Engine core "
             "initialization failed. See root cause above. Failed core proc(s): {}",
             id="an engine core that said nothing",
         ),

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from mistral_vllm.telling.root_cause import root_cause
+from mistral_vllm.telling.root_cause import engine_died, root_cause
 from mistral_vllm.telling.tail import Tail
 
 TERMINATION_LOG: Final = "MISTRAL_VLLM_TERMINATION_LOG"
@@ -101,8 +101,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _CANNOT_START
         tail = Tail()
         exit_code = _pass_on(vllm, child_ended, tail)
-    if exit_code != 0 and not vllm.asked_to_end:
-        _write_down(root_cause(tail.text(), exit_code))
+    log = tail.text()
+    if not vllm.asked_to_end and (exit_code != 0 or engine_died(log)):
+        _write_down(root_cause(log, exit_code))
     return exit_code if exit_code >= 0 else _KILLED - exit_code
 
 

@@ -26,12 +26,14 @@ _DEPTHS: Final = (re.compile(r"(?!\((EngineCore|\w*Worker))"), re.compile(r"\(En
 
 _USAGE: Final = 2  # argparse's exit code
 _USAGE_ERROR: Final = re.compile(r"\S.*: error: .+")
+_ENGINE_DIED: Final = re.compile(r"vllm\.v1\.engine\.exceptions\.EngineDeadError")
 _SILENT: Final = {
     "WorkerProc initialization failed": "a worker",
     "Engine core initialization failed": "the engine core",
+    "EngineDeadError": "the engine core",
 }
 _DEATHS: Final = (
-    re.compile(r"Worker proc (?P<name>\S+) died unexpectedly \(exit code: -(?P<signal>\d+)\)"),
+    re.compile(r"Worker proc (?P<name>\S+) died unexpectedly \(exit code: (-(?P<signal>\d+)|None)\)"),
     re.compile(r"Process (?P<name>\S+) \(PID: \d+\) died with exit code -(?P<signal>\d+)"),
     re.compile(r"Failed core proc\(s\): \{.*?'(?P<name>[^']+)': -(?P<signal>\d+)"),
 )
@@ -61,6 +63,11 @@ def root_cause(log: str, exit_code: int) -> str:
         or _last_words(lines, exit_code)
     )
     return _fit(_TOKEN.sub("hf_…", _VOLATILE.sub("", said)))
+
+
+def engine_died(log: str) -> bool:
+    """Tell whether vLLM's engine failed under its API server, which then ends as if all were well: exit code 0."""
+    return any(_ENGINE_DIED.match(line.text) for line in read_lines(log) if line.alarming)
 
 
 def _usage_error(lines: Sequence[Line]) -> str | None:
@@ -94,10 +101,14 @@ def _first_cause(chains: Iterable[Chain]) -> Chain | None:
 
 
 def _silence(blame: Chain) -> str:
-    """Say that whoever is blamed said nothing: a process that is killed while it starts leaves no exit code either."""
+    """Say that whoever is blamed said nothing: of a process that was killed, not even that is always told."""
     told = _tell(blame)
     who = next((name for words, name in _SILENT.items() if words in told), None)
-    return told if who is None else f"{who} ended without a word while it started: killed, out of memory?\n{told}"
+    return told if who is None else f"{_wordless(who)}\n{told}"
+
+
+def _wordless(name: str) -> str:
+    return f"{name} ended without a word: killed, out of memory?"
 
 
 def _last_of_each(chains: Sequence[Chain]) -> list[Chain]:
@@ -139,8 +150,10 @@ def _death(lines: Sequence[Line]) -> str | None:
     for death in _DEATHS:
         for line in lines:
             match = death.search(line.text)
-            if match is not None:
+            if match is not None and match["signal"] is not None:
                 return _killed(match["name"], int(match["signal"]), lines)
+            if match is not None:  # noticed before the operating system told how it ended
+                return _wordless(match["name"])
     return None
 
 

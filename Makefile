@@ -48,7 +48,7 @@ test: binaries ## Run every test a machine without a GPU can run
 IMAGE_VENV := .venv-image
 $(IMAGE_VENV)/.synced: images/vllm/requirements-cpu.txt images/vllm/pyproject.toml | setup-uv
 	@echo "Installing vLLM for the CPU into $(IMAGE_VENV): 3 GB to download the first time"
-	@test -x $(IMAGE_VENV)/bin/python || $(UV) venv --quiet --python $(PYTHON) $(IMAGE_VENV)
+	@test -x $(IMAGE_VENV)/bin/python || $(UV) venv --quiet --clear --python $(PYTHON) $(IMAGE_VENV)
 	$(UV) pip sync --quiet --python $(IMAGE_VENV) images/vllm/requirements-cpu.txt
 	$(UV) pip install --quiet --python $(IMAGE_VENV) --no-deps --editable images/vllm
 	@touch $@

@@ -12,6 +12,7 @@ from mistral_vllm.backend.dispatch import (
     Source,
     as_json,
     candidates,
+    flash_attn_table,
     from_json,
     pinned_table,
     rule,
@@ -114,9 +115,41 @@ def test_launches_that_a_gpu_cannot_make() -> None:
     table = rule_table((1, 8, 64), 8, PAGES).without([rule(8, 8, PAGES)], "no shared memory for it")
     assert [choice.kernel for choice in table.choices.values()] == ["xformers_splitk", "flash_attn", "xformers_splitk"]
     assert table.warnings == ("no shared memory for it",)
-    assert pinned_table(FLASH).distinct() == ()
-    assert pinned_table(FLASH).most_splits() == 0
-    assert rule_table((1, 64), 8, PAGES).most_splits() == 64
+    assert flash_attn_table().distinct() == ()
+
+
+@pytest.mark.parametrize("kv_heads", [1, 2, 8])
+@pytest.mark.parametrize("max_batch", [1, 3, 48, 513])
+def test_the_workspace_has_room_for_every_batch(kv_heads: int, max_batch: int) -> None:
+    """Also for those between two sizes, up to 1.41 times the one that counts for them."""
+    sizes = sizes_to_measure((), max_batch)
+    tables = (
+        rule_table(sizes, kv_heads, PAGES),
+        pinned_table(LaunchParameters(64, 4, 2), sizes, kv_heads, PAGES),
+        DecodeTable({1: Choice(EIGHT_FOUR_TWO)}, Source.CACHED),
+        flash_attn_table(),
+    )
+    for table in tables:
+        most = table.most_splits(max_batch)
+        for batch in range(1, max_batch + 1):
+            launch = table.choose(batch).split_k
+            assert launch is None or batch * launch.split_k <= most
+
+
+def test_a_launch_of_the_users_own() -> None:
+    """One for every batch, but never more splits than pages, nor more programs than the workspace may hold."""
+    table = pinned_table(LaunchParameters(64, 4, 2), (1, 64, 4096), 8, PAGES)
+    assert [choice.split_k for choice in table.choices.values()] == [(64, 4, 2), (16, 4, 2), (1, 4, 2)]
+    assert pinned_table(LaunchParameters(64, 4, 2), (1,), 8, 2).choose(1) == Choice(LaunchParameters(2, 4, 2))
+
+
+def test_a_table_of_a_smaller_server() -> None:
+    """Its own choices stay; larger batches go by the rule."""
+    small = DecodeTable({1: FLASH, 8: FLASH}, Source.CACHED, ("said",))
+    extended = small.extended(rule_table((1, 4, 8, 16, 64), 8, PAGES))
+    assert [choice.kernel for choice in extended.choices.values()] == [*["flash_attn"] * 2, *["xformers_splitk"] * 2]
+    assert list(extended.choices) == [1, 8, 16, 64]
+    assert (extended.source, extended.warnings) == (Source.CACHED, ("said",))
 
 
 @pytest.mark.parametrize(
@@ -171,22 +204,28 @@ def test_a_kept_table_is_found_again(tmp_path: Path) -> None:
 def test_a_torn_file_counts_as_none(tmp_path: Path, content: bytes) -> None:
     """It is measured again, and overwritten."""
     cache = TuningCache(tmp_path)
-    cache.keep(shape(), pinned_table(FLASH))
+    cache.keep(shape(), flash_attn_table())
     (file,) = tmp_path.iterdir()
     file.write_bytes(content)
     assert cache.read(shape()) is None
-    assert cache.keep(shape(), pinned_table(FLASH)) is None
+    assert cache.keep(shape(), flash_attn_table()) is None
     assert cache.read(shape()) is not None
 
 
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     """It is said, and nothing else happens: the next start measures again."""
     (tmp_path / "file").write_text("")
-    trouble = TuningCache(tmp_path / "file" / "under").keep(shape(), pinned_table(FLASH))
+    trouble = TuningCache(tmp_path / "file" / "under").keep(shape(), flash_attn_table())
     assert trouble is not None
     assert "cannot be kept" in trouble
 
 
-def test_tables_that_ship_can_be_read() -> None:
-    """A shape that nobody measured has none."""
+def test_tables_that_ship() -> None:
+    """Measured ones, for exactly the shape they were measured on; a shape that nobody measured has none."""
+    for gpu, largest in {"NVIDIA H200": 256, "NVIDIA H100 80GB HBM3": 128}.items():
+        table = shipped_table(shape(gpu))
+        assert table is not None
+        assert table.source is Source.SHIPPED
+        assert (min(table.choices), max(table.choices)) == (1, largest)
+        assert all(choice.kernel == "xformers_splitk" for choice in table.choices.values())
     assert shipped_table(shape("a GPU that nobody has")) is None

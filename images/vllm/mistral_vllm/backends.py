@@ -183,7 +183,7 @@ XFORMERS_0_26 = Backend(
     head_sizes=HeadSizes(only=frozenset({16, 32, 64, 128})),
     kernel_block_size=64,
     kernels={
-        Phase.PREFILL: frozenset({"flash_attn", "xformers_fa2"}),
+        Phase.PREFILL: frozenset({"flash_attn"}),
         Phase.DECODE: frozenset({"flash_attn", "xformers_splitk_tuned"}),
     },
     speculative_decoding=False,

@@ -5,8 +5,9 @@ the rules are asked in order and the first that answers decides. A backend that 
 candidate, whoever asks for it. Adding a rule is adding a function to ``RULES``.
 """
 
+import math
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from mistral_vllm.attention_facts import AttentionFacts, XFormersStatus
 from mistral_vllm.backends import AUTO, FLASH_ATTN, TRITON_ATTN, XFORMERS, Backend, Phase
@@ -18,6 +19,8 @@ from mistral_vllm.runtimes import Selector
 
 if TYPE_CHECKING:
     from mistral_vllm.profiles import Profile
+
+_NEVER_BELOW: Final = 0.9  # a backend that is faster on the whole may be this near behind at one batch size
 
 
 class BackendDecision(NamedTuple):
@@ -178,14 +181,14 @@ def _window_exceeds_context(facts: AttentionFacts, _candidates: _Candidates) -> 
 
 
 def _measured_fastest(facts: AttentionFacts, candidates: _Candidates) -> _Choice | None:
-    """Choose the candidate that, against every other one measured, is faster in some phase and slower in none."""
-    profile = facts.profile
-    if profile is None or facts.kv_cache_dtype not in ("auto", facts.dtype):
-        return None  # figures were taken on a cache of the model's own dtype
+    """Choose the candidate that, against every other one measured, is faster on the whole and nowhere much slower."""
+    profile = _profile(facts)
+    if profile is None:
+        return None
     for backend in candidates.sliding:
         others = [other for other in candidates.sliding if other is not backend]
         measured = {other.name: phases for other in others if (phases := _compare(profile, backend, other)) is not None}
-        if not measured or not all(_never_slower(phases) for phases in measured.values()):
+        if not measured or not all(_faster(phases) for phases in measured.values()):
             continue
         outranked = tuple(
             Rejection(other.name, RejectionReason.MEASURED_SLOWER, _slower(backend, measured[other.name]))
@@ -193,14 +196,22 @@ def _measured_fastest(facts: AttentionFacts, candidates: _Candidates) -> _Choice
             else Rejection(other.name, RejectionReason.NOT_MEASURED, f"no figures in profile {profile.name}")
             for other in others
         )
+        worst = min(ratio for phases in measured.values() for speedups in phases.values() for ratio in speedups)
+        but = "" if worst >= 1 else f", if by up to {1 - worst:.0%} not at every batch size"
         return _Choice(
             backend,
             DecisionReason.MEASURED_FASTEST,
             f"measured on {' and '.join(profile.devices)} (compute capability {profile.compute_capability}, head size "
-            f"{profile.head_size}, {profile.dtype}): fastest of {', '.join((backend.name, *measured))} with a window",
+            f"{profile.head_size}, {profile.dtype}): fastest of {', '.join((backend.name, *measured))} with a window"
+            + but,
             outranked,
         )
     return None
+
+
+def _profile(facts: AttentionFacts) -> "Profile | None":
+    """Return the profile, unless its figures were taken on a cache of another dtype."""
+    return facts.profile if facts.kv_cache_dtype in ("auto", facts.dtype) else None
 
 
 def _compare(profile: "Profile", backend: Backend, other: Backend) -> dict[Phase, tuple[float, ...]] | None:
@@ -210,9 +221,11 @@ def _compare(profile: "Profile", backend: Backend, other: Backend) -> dict[Phase
     return known if len(known) == len(phases) else None
 
 
-def _never_slower(phases: Mapping[Phase, tuple[float, ...]]) -> bool:
+def _faster(phases: Mapping[Phase, tuple[float, ...]]) -> bool:
+    """Tell whether a backend is the one to take: no phase is slower on the whole, and no batch size by much."""
     ratios = [ratio for speedups in phases.values() for ratio in speedups]
-    return min(ratios) >= 1 < max(ratios)
+    means = [math.prod(speedups) ** (1 / len(speedups)) for speedups in phases.values()]
+    return min(ratios) >= _NEVER_BELOW and min(means) >= 1 < max(means)
 
 
 def _slower(backend: Backend, phases: Mapping[Phase, tuple[float, ...]]) -> str:
@@ -299,7 +312,7 @@ def _engines_own(facts: AttentionFacts) -> str:
 def _no_profile(facts: AttentionFacts) -> str:
     capability, size = facts.compute_capability or "unknown", facts.head_size or "unknown"
     model = f"compute capability {capability}, head size {size}, {facts.dtype} on vLLM {facts.runtime.version}"
-    return f"nothing was measured for {model}"
+    return f"nothing was measured for {model}" if _profile(facts) is None else f"none was measured fastest for {model}"
 
 
 def _times(speedups: tuple[float, ...]) -> str:

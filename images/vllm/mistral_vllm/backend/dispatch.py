@@ -12,6 +12,8 @@ XFORMERS_SPLIT_K: Final = "xformers_splitk"
 # split-K is fastest where this many programs run: batch x KV heads x splits (H200, window 4096, head size 128)
 _PROGRAMS: Final = 512
 _MOST_SPLITS: Final = 32
+# what a user's own launch may have: each program has a part of the workspace, 2 KiB at 4 queries to a KV head of 128
+_MOST_PROGRAMS: Final = 8192
 
 
 class LaunchParameters(NamedTuple):
@@ -60,9 +62,16 @@ class DecodeTable:
         found = (choice.split_k for choice in self.choices.values())
         return tuple(dict.fromkeys(parameters for parameters in found if parameters is not None))
 
-    def most_splits(self) -> int:
-        """Return the largest number of splits over all sequences of a batch."""
-        return max((size * c.split_k.split_k for size, c in self.choices.items() if c.split_k is not None), default=0)
+    def most_splits(self, max_batch: int) -> int:
+        """Return the largest number of splits of all sequences together, over every batch up to ``max_batch``."""
+        launches = ((batch, self.choose(batch).split_k) for batch in range(1, max_batch + 1))
+        return max((batch * launch.split_k for batch, launch in launches if launch is not None), default=0)
+
+    def extended(self, other: "DecodeTable") -> "DecodeTable":
+        """Return the table with another's choices for larger batches than it has: it may come from a smaller server."""
+        largest = max(self.choices)
+        more = {size: choice for size, choice in other.choices.items() if size > largest}
+        return DecodeTable({**self.choices, **more}, self.source, self.warnings)
 
     def without(self, unusable: Iterable[LaunchParameters], warning: str) -> "DecodeTable":
         """Return the table with FlashAttention in place of launches that this GPU cannot make."""
@@ -92,9 +101,16 @@ def rule_table(batches: Iterable[int], kv_heads: int, pages: int) -> DecodeTable
     return DecodeTable({batch: Choice(rule(batch, kv_heads, pages)) for batch in sorted(set(batches))}, Source.RULE)
 
 
-def pinned_table(choice: Choice, warnings: Sequence[str] = ()) -> DecodeTable:
-    """Return one choice for every batch."""
-    return DecodeTable({1: choice}, Source.PINNED, tuple(warnings))
+def flash_attn_table(*warnings: str) -> DecodeTable:
+    """Return FlashAttention for every batch, and why."""
+    return DecodeTable({1: Choice(None)}, Source.PINNED, warnings)
+
+
+def pinned_table(launch: LaunchParameters, batches: Iterable[int], kv_heads: int, pages: int) -> DecodeTable:
+    """Return one launch for every batch, with fewer splits where there are fewer pages, or too many programs."""
+    most = {batch: max(1, min(pages, _MOST_PROGRAMS // (batch * kv_heads))) for batch in sorted(set(batches))}
+    choices = {batch: Choice(launch._replace(split_k=min(launch.split_k, bound))) for batch, bound in most.items()}
+    return DecodeTable(choices, Source.PINNED)
 
 
 def candidates(batch: int, kv_heads: int, pages: int) -> Iterator[LaunchParameters]:

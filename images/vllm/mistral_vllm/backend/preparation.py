@@ -1,6 +1,6 @@
 """Before the first step: which kernel decodes, from the setting, the shipped tables, the cache, or by measuring."""
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -13,10 +13,10 @@ from vllm.logger import init_logger
 
 from mistral_vllm.backend.availability import xformers_availability
 from mistral_vllm.backend.dispatch import (
-    Choice,
     DecodeTable,
     Source,
     as_json,
+    flash_attn_table,
     pinned_table,
     rule_table,
     sizes_to_measure,
@@ -67,28 +67,15 @@ def prepare(builder: "XFormersMetadataBuilder", layers: list[Any]) -> Prepared |
     obstacle = _obstacle(builder, windowed, setting)
     if obstacle is not None:
         logger.warning("XFORMERS: FlashAttention decodes: %s", obstacle)
-        _tell(windowed, pinned_table(Choice(None), [obstacle]))
+        _tell(windowed, flash_attn_table(obstacle))
         return None
 
     from mistral_vllm.backend.split_k import SplitK  # noqa: PLC0415 - imports xFormers
 
-    impl = windowed[0].impl
     window_table = WindowTable(builder.window_tokens, builder.block_size, builder.max_seqs, builder.device)
-    sizes = sizes_to_measure(builder.compilation_config.cudagraph_capture_sizes or (), builder.max_seqs)
-    by_rule = rule_table(sizes, impl.num_kv_heads, window_table.pages)
-    most_splits = max(4 * by_rule.most_splits(), builder.max_seqs)  # what is measured has up to twice the rule's
+    table = _table(setting, builder, windowed, window_table)
+    impl, most_splits = windowed[0].impl, table.most_splits(builder.max_seqs)
     split_k = SplitK(impl.num_heads, impl.num_kv_heads, impl.head_size, most_splits, builder.device)
-
-    def find() -> DecodeTable:
-        shape = _shape(builder, impl)
-        cache = TuningCache(Path(envs.VLLM_CACHE_ROOT) / "mistral_vllm")
-        return (
-            shipped_table(shape)
-            or cache.read(shape)
-            or _measured(builder, windowed, window_table, split_k, cache, shape)
-        )
-
-    table = _table(setting, by_rule, window_table.pages, most_splits, find)
     table = _compiled(table, split_k, window_table, windowed[0])
     _tell(windowed, table)
     logger.info(
@@ -122,37 +109,35 @@ def _obstacle(builder: "XFormersMetadataBuilder", layers: list[Any], setting: De
 
 
 def _table(
-    setting: DecodeSetting, by_rule: DecodeTable, pages: int, most_splits: int, find: Callable[[], DecodeTable]
+    setting: DecodeSetting, builder: "XFormersMetadataBuilder", layers: list[Any], window_table: WindowTable
 ) -> DecodeTable:
+    kv_heads, pages = layers[0].impl.num_kv_heads, window_table.pages
+    sizes = sizes_to_measure(builder.compilation_config.cudagraph_capture_sizes or (), builder.max_seqs)
+    if setting.pinned is not None:
+        launch = setting.pinned.split_k
+        return flash_attn_table() if launch is None else pinned_table(launch, sizes, kv_heads, pages)
+    by_rule = rule_table(sizes, kv_heads, pages)
     if setting.mode is Mode.RULE:
         return by_rule
-    if setting.pinned is None:
-        # one table for all ranks: with tables of their own they would wait for each other at every layer
-        group = get_tp_group()
-        found: DecodeTable = group.broadcast_object(find() if group.rank_in_group == 0 else None, src=0)
-        return found
-    parameters = setting.pinned.split_k
-    if parameters is None:
-        return pinned_table(setting.pinned)
-    sizes = list(by_rule.choices)
-    fitting = {size: max(1, min(parameters.split_k, pages, most_splits // size)) for size in sizes}
-    return DecodeTable(
-        {size: Choice(parameters._replace(split_k=splits)) for size, splits in fitting.items()}, Source.PINNED
-    )
+    # one table for all ranks: with tables of their own they would wait for each other at every layer
+    group = get_tp_group()
+    found = _known_or_measured(builder, layers, window_table, sizes) if group.rank_in_group == 0 else None
+    table: DecodeTable = group.broadcast_object(found, src=0)
+    return table.extended(by_rule)
 
 
-def _measured(
-    builder: "XFormersMetadataBuilder",
-    layers: list[Any],
-    window_table: WindowTable,
-    split_k: "SplitK",
-    cache: TuningCache,
-    shape: Shape,
+def _known_or_measured(
+    builder: "XFormersMetadataBuilder", layers: list[Any], window_table: WindowTable, sizes: Sequence[int]
 ) -> DecodeTable:
+    shape = _shape(builder, layers[0].impl)
+    cache = TuningCache(Path(envs.VLLM_CACHE_ROOT) / "mistral_vllm")
+    known = shipped_table(shape) or cache.read(shape)
+    if known is not None:
+        return known
+
     from mistral_vllm.backend.tuning import Tuner  # noqa: PLC0415 - imports xFormers
 
-    sizes = sizes_to_measure(builder.compilation_config.cudagraph_capture_sizes or (), builder.max_seqs)
-    table = Tuner(builder, layers, window_table, split_k).measure(sizes, _TUNING_SECONDS)
+    table = Tuner(builder, layers, window_table).measure(sizes, _TUNING_SECONDS)
     trouble = cache.keep(shape, table) if table.source is Source.MEASURED else None
     return table if trouble is None else DecodeTable(table.choices, table.source, (*table.warnings, trouble))
 

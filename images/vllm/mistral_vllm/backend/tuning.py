@@ -29,13 +29,10 @@ class Tuner:
     Nothing is written but outputs of its own: the KV cache is only read, and its content does not matter.
     """
 
-    def __init__(
-        self, builder: "XFormersMetadataBuilder", layers: list[Any], window_table: WindowTable, split_k: SplitK
-    ) -> None:
+    def __init__(self, builder: "XFormersMetadataBuilder", layers: list[Any], window_table: WindowTable) -> None:
         self._builder = builder
         self._layers = layers
         self._window_table = window_table
-        self._split_k = split_k
         self._device = builder.device
 
     def measure(self, sizes: Sequence[int], seconds: float) -> DecodeTable:
@@ -78,9 +75,11 @@ class Tuner:
         common = self._common(batch)
         self._window_table.fill(common.block_table_tensor, common.seq_lens, batch)
         query, output = self._tokens(batch), self._tokens(batch)
+        impl, splits = self._layers[0].impl, batch * parameters.split_k
+        split_k = SplitK(impl.num_heads, impl.num_kv_heads, impl.head_size, splits, self._device)
 
         def walk(layer: Any) -> None:
-            self._split_k.decode(query, layer.kv_cache, self._window_table, parameters, layer.impl.scale, output)
+            split_k.decode(query, layer.kv_cache, self._window_table, parameters, layer.impl.scale, output)
 
         return self._seconds(batch, walk)
 

@@ -74,6 +74,7 @@ def test_why_it_did_not_start(windowed: TinyModel, caches: Path, tmp_path: Path)
     metadata.parent.mkdir()
     metadata.write_text("Metadata-Version: 2.1\nName: vllm\nVersion: 0.26.0+cpu\n")
     termination_log, log = tmp_path / "termination-log", tmp_path / "log"
+    termination_log.write_text("")
     env = environment(
         caches,
         {TERMINATION_LOG: str(termination_log), "PYTHONPATH": str(tmp_path), "PATH": str(Path(sys.executable).parent)},

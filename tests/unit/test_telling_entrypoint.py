@@ -28,6 +28,7 @@ class Pod:
 
     def __init__(self, folder: Path, program: str) -> None:
         self.log = folder / "termination-log"
+        self.log.write_text("", encoding="utf-8")  # as the kubelet does
         script = folder / "bin" / "vllm"
         script.parent.mkdir()
         script.write_text(f"#!{sys.executable}\n{program}")
@@ -79,7 +80,7 @@ sys.stderr.buffer.write(b"err\x1b[31m\n")
         b"\xff\x00out serve a model --flag=x\rno newline",
         b"err\x1b[31m\n",
     )
-    assert not pod.log.exists()
+    assert pod.log.read_text() == ""
 
 
 def test_much_output_arrives_whole(tmp_path: Path) -> None:
@@ -117,12 +118,12 @@ sys.exit(1)
     assert pod.log.stat().st_size <= LIMIT_BYTES
 
 
-@pytest.mark.parametrize(("exit_code", "written"), [(0, None), (3, "vLLM ended with exit code 3 and said nothing")])
-def test_exit_codes(tmp_path: Path, exit_code: int, written: str | None) -> None:
+@pytest.mark.parametrize(("exit_code", "written"), [(0, ""), (3, "vLLM ended with exit code 3 and said nothing")])
+def test_exit_codes(tmp_path: Path, exit_code: int, written: str) -> None:
     """They are vLLM's; a clean end leaves no message."""
     pod = Pod(tmp_path, f"raise SystemExit({exit_code})")
     assert pod.run()[0] == exit_code
-    assert (pod.log.read_text() if pod.log.exists() else None) == written
+    assert pod.log.read_text() == written
 
 
 def test_an_engine_that_died(tmp_path: Path) -> None:
@@ -158,7 +159,7 @@ while True:
         process.send_signal(number)
         out, _ = process.communicate(timeout=_BOUND_SECONDS)
         assert (process.returncode, out) == (7, b"ending\n")
-    assert not pod.log.exists()
+    assert pod.log.read_text() == ""
 
 
 def test_a_signal_of_a_terminal_arrives_once(tmp_path: Path) -> None:
@@ -232,15 +233,16 @@ signal.pause()
 
 
 def test_a_termination_log_that_cannot_be_written(tmp_path: Path) -> None:
-    """It says so, and vLLM's exit code stands."""
+    """It is not made: outside Kubernetes there is none. It says so, and vLLM's exit code stands."""
     pod = Pod(tmp_path, _FAILS)
-    pod.environment["MISTRAL_VLLM_TERMINATION_LOG"] = str(tmp_path / "nowhere" / "log")
+    pod.environment["MISTRAL_VLLM_TERMINATION_LOG"] = str(tmp_path / "nowhere")
     code, _, err = pod.run()
     assert code == 1
     last = err.decode().splitlines()[-1]
     assert last == (
-        f"mistral-vllm: cannot write that to the termination log {tmp_path}/nowhere/log: No such file or directory"
+        f"mistral-vllm: cannot write that to the termination log {tmp_path}/nowhere: No such file or directory"
     )
+    assert not (tmp_path / "nowhere").exists()
 
 
 def test_a_vllm_that_cannot_be_started(tmp_path: Path) -> None:

@@ -173,7 +173,9 @@ def _write_down(cause: str) -> None:
     path = Path(os.environ.get(TERMINATION_LOG) or _DEFAULT_TERMINATION_LOG)
     _write(2, f"mistral-vllm: {cause}\n".encode())
     try:
-        path.write_text(cause, encoding="utf-8")
+        with path.open("r+", encoding="utf-8") as file:  # the kubelet made it; elsewhere /dev is no place for files
+            file.truncate()
+            file.write(cause)
     except OSError as error:
         _write(2, f"mistral-vllm: cannot write that to the termination log {path}: {error.strerror}\n".encode())
 

@@ -129,7 +129,7 @@ def test_exit_codes(tmp_path: Path, exit_code: int, written: str) -> None:
 def test_an_engine_that_died(tmp_path: Path) -> None:
     """The API server says good-bye and ends with 0; that is no clean end."""
     pod = Pod(tmp_path, f"print(open({str(_LOGS / 'engine_core_killed.log')!r}).read())")
-    assert pod.run()[0] == 0
+    assert pod.run()[0] == 1
     assert pod.log.read_text().startswith("the engine core ended without a word: killed, out of memory?")
 
 

@@ -30,6 +30,7 @@ _CHUNK_BYTES: Final = 64 * 1024
 _QUIET_SECONDS: Final = 1.0  # nothing more comes from processes that vLLM left behind
 _DRAIN_SECONDS: Final = 5.0
 _CANNOT_START: Final = 127  # as a shell says it
+_FAILED: Final = 1
 _KILLED: Final = 128  # and the signal's number
 
 
@@ -91,7 +92,10 @@ class Vllm:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run vLLM until it ends and return its exit code; 128 and the number of the signal that killed it."""
+    """Run vLLM until it ends and return its exit code; 128 and the number of the signal that killed it.
+
+    vLLM ends with 0 when its engine dies while it serves; here that is 1, or the pod would say "Completed".
+    """
     arguments = sys.argv[1:] if arguments is None else arguments
     with _child_ends() as child_ended:
         try:
@@ -104,6 +108,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     log = tail.text()
     if not vllm.asked_to_end and (exit_code != 0 or engine_died(log)):
         _write_down(root_cause(log, exit_code))
+        exit_code = exit_code or _FAILED
     return exit_code if exit_code >= 0 else _KILLED - exit_code
 
 

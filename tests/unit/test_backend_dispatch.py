@@ -116,6 +116,7 @@ def test_launches_that_a_gpu_cannot_make() -> None:
     assert [choice.kernel for choice in table.choices.values()] == ["xformers_splitk", "flash_attn", "xformers_splitk"]
     assert table.warnings == ("no shared memory for it",)
     assert flash_attn_table().distinct() == ()
+    assert (flash_attn_table().source, flash_attn_table("no xFormers").source) == (Source.PINNED, Source.FALLBACK)
 
 
 @pytest.mark.parametrize("kv_heads", [1, 2, 8])

@@ -11,6 +11,8 @@ from vllm.v1.attention.backends.flash_attn import FlashAttentionMetadata, FlashA
 from vllm.v1.kv_cache_interface import AttentionSpec
 
 from mistral_vllm.backend.dispatch import DecodeTable, LaunchParameters
+from mistral_vllm.backend.group import LayerGroup
+from mistral_vllm.backend.preparation import Prepared, prepare
 from mistral_vllm.backend.window_table import WindowTable
 
 if TYPE_CHECKING:  # imports xFormers, and FlashAttention decodes where there is none
@@ -57,9 +59,7 @@ class XFormersMetadataBuilder(FlashAttentionMetadataBuilder):
             )
         self.max_seqs = max(vllm_config.scheduler_config.max_num_seqs, self.max_cudagraph_size or 0)
         self._prepared = False
-        self._decode_table: DecodeTable | None = None
-        self._window_table: WindowTable | None = None
-        self._split_k: SplitK | None = None
+        self._prepared_decode: Prepared | None = None
 
     @classmethod
     def get_cudagraph_support(cls, vllm_config: VllmConfig, kv_cache_spec: AttentionSpec) -> AttentionCGSupport:
@@ -74,47 +74,60 @@ class XFormersMetadataBuilder(FlashAttentionMetadataBuilder):
         """Build one step's metadata; see FlashAttention's."""
         if not self._prepared:
             self._prepare()
-        common = common_attn_metadata
-        parameters = self._split_k_for(common)
-        # the ahead-of-time schedule is FlashAttention's alone: nobody would read it
-        built = super().build(common_prefix_len, common, fast_build or parameters is not None)
-        fields = {name: value for name, value in vars(built).items() if name != "window_decode"}
-        metadata = XFormersMetadata(**fields)
-        metadata.sliding_window = None  # each layer goes by its own, see XFormersImpl
-        if parameters is not None:
-            assert self._window_table is not None and self._split_k is not None  # noqa: S101, PT018 - made together
-            self._window_table.fill(common.block_table_tensor, common.seq_lens, common.num_reqs)
-            metadata.window_decode = WindowDecode(common.num_reqs, self._window_table, parameters, self._split_k)
+        common, prepared = common_attn_metadata, self._prepared_decode
+        parameters = None if prepared is None else self._split_k_for(common, prepared.decode_table)
+        # the ahead-of-time schedule is FlashAttention's alone: for split-K nobody would read it
+        metadata = self._flash_attn(common_prefix_len, common, fast_build=fast_build or parameters is not None)
+        if prepared is not None and parameters is not None:
+            prepared.window_table.fill(common.block_table_tensor, common.seq_lens, common.num_reqs)
+            metadata.window_decode = WindowDecode(common.num_reqs, prepared.window_table, parameters, prepared.split_k)
         return metadata
 
     def use_cascade_attention(self, *args: Any, **kwargs: Any) -> bool:
         """Tell whether a common prefix is attended to once for all: not by windows, which it leaves behind."""
         return self.window_tokens is None and bool(super().use_cascade_attention(*args, **kwargs))
 
-    def _split_k_for(self, common: CommonAttentionMetadata) -> LaunchParameters | None:
+    def _split_k_for(self, common: CommonAttentionMetadata, table: DecodeTable) -> LaunchParameters | None:
         """Return how a step decodes by split-K; None where it is no plain decode step, or FlashAttention is faster."""
         one_token_each = common.max_query_len == 1 and common.num_actual_tokens == common.num_reqs
-        if self._decode_table is None or not one_token_each or common.num_reqs > self.max_seqs:
+        if not one_token_each or common.causal is not True or common.num_reqs > self.max_seqs:
             return None
-        if common.causal is not True:
-            return None
-        return self._decode_table.choose(common.num_reqs).split_k
+        return table.choose(common.num_reqs).split_k
 
     def _prepare(self) -> None:
         """Find the layers, once their KV cache is bound, and decide which kernels decode."""
-        from mistral_vllm.backend.preparation import prepare  # noqa: PLC0415 - it measures with this very builder
-
         context = self.vllm_config.compilation_config.static_forward_context
-        layers = [context[name] for name in self.layer_names if name in context]
+        layers = tuple(context[name] for name in self.layer_names if name in context)
         if not layers or any(layer.kv_cache.numel() == 0 for layer in layers):
             return  # a dry run before there is a cache
         self._prepared = True
         self._set_ahead_of_time_window(layers)
-        prepared = prepare(self, layers)
-        if prepared is not None:
-            self._decode_table, self._window_table, self._split_k = prepared
+        if self.window_tokens is not None:
+            self._prepared_decode = prepare(self._group(layers, self.window_tokens))
 
-    def _set_ahead_of_time_window(self, layers: list[Any]) -> None:
+    def _group(self, layers: tuple[Any, ...], window_tokens: int) -> LayerGroup:
+        return LayerGroup(
+            layers=layers,
+            window_tokens=window_tokens,
+            page_tokens=self.block_size,
+            max_seqs=self.max_seqs,
+            max_model_len_tokens=self.model_config.max_model_len,
+            captured_sizes=tuple(self.compilation_config.cudagraph_capture_sizes or ()),
+            full_cuda_graphs=self.use_full_cuda_graph,
+            speculative=self.vllm_config.speculative_config is not None,
+            device=self.device,
+            flash_attn_metadata=lambda common: self._flash_attn(0, common, fast_build=False),
+        )
+
+    def _flash_attn(
+        self, common_prefix_len: int, common: CommonAttentionMetadata, *, fast_build: bool
+    ) -> XFormersMetadata:
+        built = super().build(common_prefix_len, common, fast_build)
+        metadata = XFormersMetadata(**vars(built))
+        metadata.sliding_window = None  # each layer goes by its own, see XFormersImpl
+        return metadata
+
+    def _set_ahead_of_time_window(self, layers: tuple[Any, ...]) -> None:
         """Plan FlashAttention's work for this group's own window.
 
         Stock vLLM plans ahead only where all layers of a model are alike, because its builder does not look at its own.

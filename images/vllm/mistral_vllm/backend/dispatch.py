@@ -42,7 +42,8 @@ class Source(StrEnum):
     CACHED = "Cached"
     SHIPPED = "Shipped"
     RULE = "Rule"
-    PINNED = "Pinned"
+    PINNED = "Pinned"  # by the user
+    FALLBACK = "Fallback"  # split-K cannot decode here; the warning says why
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +103,8 @@ def rule_table(batches: Iterable[int], kv_heads: int, pages: int) -> DecodeTable
 
 
 def flash_attn_table(*warnings: str) -> DecodeTable:
-    """Return FlashAttention for every batch, and why."""
-    return DecodeTable({1: Choice(None)}, Source.PINNED, warnings)
+    """Return FlashAttention for every batch: pinned, or with the reasons why it has to be."""
+    return DecodeTable({1: Choice(None)}, Source.FALLBACK if warnings else Source.PINNED, warnings)
 
 
 def pinned_table(launch: LaunchParameters, batches: Iterable[int], kv_heads: int, pages: int) -> DecodeTable:

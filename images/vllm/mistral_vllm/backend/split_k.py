@@ -75,7 +75,12 @@ class SplitK:
         else:
             partial, lse = self._partial, self._partial_lse
             osk_z, osk_g, osk_s, osk_m = (n * size for n in (kv_heads * splits * group, splits * group, group, 1))
-        lse_z, lse_g, lse_s = kv_heads * splits * group, splits * group, group
+        partial_strides = {
+            "stride_osk_z": osk_z, "stride_osk_g": osk_g, "stride_osk_h": 0,
+            "stride_osk_s": osk_s, "stride_osk_m": osk_m, "stride_osk_k": 1,
+            "stride_lsek_z": kv_heads * splits * group, "stride_lsek_g": splits * group, "stride_lsek_h": 0,
+            "stride_lsek_s": group, "stride_lsek_m": 1,
+        }  # fmt: skip
         self._kernel[(triton.cdiv(group, self._block_m), batch * kv_heads, splits)](
             Q=query,
             K=kv_cache,
@@ -107,17 +112,7 @@ class SplitK:
             stride_vg=kv_cache.stride(1),
             stride_vh=0,
             stride_vk=1,
-            stride_osk_z=osk_z,
-            stride_osk_g=osk_g,
-            stride_osk_h=0,
-            stride_osk_s=osk_s,
-            stride_osk_m=osk_m,
-            stride_osk_k=1,
-            stride_lsek_z=lse_z,
-            stride_lsek_g=lse_g,
-            stride_lsek_h=0,
-            stride_lsek_s=lse_s,
-            stride_lsek_m=1,
+            **partial_strides,
             stride_blocktablesz=table.blocks.stride(0),
             stride_blocktablesl=1,
             **_NO_BIAS,
@@ -162,17 +157,7 @@ class SplitK:
             None,
             split_k=splits,
             splitK_pow2=triton.next_power_of_2(splits),
-            stride_osk_z=osk_z,
-            stride_osk_g=osk_g,
-            stride_osk_h=0,
-            stride_osk_s=osk_s,
-            stride_osk_m=osk_m,
-            stride_osk_k=1,
-            stride_lsek_z=lse_z,
-            stride_lsek_g=lse_g,
-            stride_lsek_h=0,
-            stride_lsek_s=lse_s,
-            stride_lsek_m=1,
+            **partial_strides,
             stride_oz=output.stride(0),
             stride_og=group * output.stride(1),
             stride_oh=0,

@@ -2,20 +2,18 @@
 
 import math
 import time
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable
+from typing import Any, Final
 
 import torch
 from triton.runtime.errors import OutOfResources
 from vllm.v1.attention.backend import CommonAttentionMetadata
-from vllm.v1.attention.backends.flash_attn import FlashAttentionImpl, FlashAttentionMetadataBuilder
+from vllm.v1.attention.backends.flash_attn import FlashAttentionImpl
 
 from mistral_vllm.backend.dispatch import Choice, DecodeTable, LaunchParameters, Source, candidates, rule
+from mistral_vllm.backend.group import LayerGroup
 from mistral_vllm.backend.split_k import SplitK
 from mistral_vllm.backend.window_table import WindowTable
-
-if TYPE_CHECKING:
-    from mistral_vllm.backend.builder import XFormersMetadataBuilder
 
 _LAYERS: Final = 16  # each with a cache of its own: few would stay in the L2 cache, and flatter
 _LAYERS_OF_LARGE_BATCHES: Final = 4
@@ -29,21 +27,20 @@ class Tuner:
     Nothing is written but outputs of its own: the KV cache is only read, and its content does not matter.
     """
 
-    def __init__(self, builder: "XFormersMetadataBuilder", layers: list[Any], window_table: WindowTable) -> None:
-        self._builder = builder
-        self._layers = layers
+    def __init__(self, group: LayerGroup, window_table: WindowTable) -> None:
+        self._group = group
         self._window_table = window_table
-        self._device = builder.device
+        self._device = group.device
 
-    def measure(self, sizes: Sequence[int], seconds: float) -> DecodeTable:
+    def measure(self, seconds: float) -> DecodeTable:
         """Return the fastest choice of every batch size; past the time limit the rule decides, with a warning."""
         begun = time.monotonic()
         choices: dict[int, Choice] = {}
         late: list[int] = []
-        for batch in sorted(sizes, reverse=True):
+        for batch in sorted(self._group.sizes, reverse=True):
             if time.monotonic() - begun > seconds:
                 late.append(batch)
-                choices[batch] = Choice(rule(batch, self._layers[0].impl.num_kv_heads, self._window_table.pages))
+                choices[batch] = Choice(rule(batch, self._group.first.num_kv_heads, self._window_table.pages))
             else:
                 choices[batch] = self._fastest(batch)
         warning = (
@@ -52,17 +49,14 @@ class Tuner:
         return DecodeTable(dict(sorted(choices.items())), Source.RULE if late else Source.MEASURED, warning)
 
     def _fastest(self, batch: int) -> Choice:
-        kv_heads = self._layers[0].impl.num_kv_heads
         flash_attn = self.flash_attn_seconds(batch)
-        launches = candidates(batch, kv_heads, self._window_table.pages)
+        launches = candidates(batch, self._group.first.num_kv_heads, self._window_table.pages)
         seconds, parameters = min((self.split_k_seconds(batch, launch), launch) for launch in launches)
         return Choice(parameters) if seconds < flash_attn else Choice(None)
 
     def flash_attn_seconds(self, batch: int) -> float:
         """Return what FlashAttention takes for one layer, as the engine runs it; infinite where it cannot."""
-        common = self._common(batch)
-        metadata = FlashAttentionMetadataBuilder.build(self._builder, 0, common)
-        metadata.sliding_window = None
+        metadata = self._group.flash_attn_metadata(self._common(batch))
         query, output = self._tokens(batch), self._tokens(batch)
 
         def walk(layer: Any) -> None:
@@ -75,7 +69,7 @@ class Tuner:
         common = self._common(batch)
         self._window_table.fill(common.block_table_tensor, common.seq_lens, batch)
         query, output = self._tokens(batch), self._tokens(batch)
-        impl, splits = self._layers[0].impl, batch * parameters.split_k
+        impl, splits = self._group.first, batch * parameters.split_k
         split_k = SplitK(impl.num_heads, impl.num_kv_heads, impl.head_size, splits, self._device)
 
         def walk(layer: Any) -> None:
@@ -84,7 +78,7 @@ class Tuner:
         return self._seconds(batch, walk)
 
     def _seconds(self, batch: int, walk: Callable[[Any], None]) -> float:
-        layers = self._layers[: _LAYERS_OF_LARGE_BATCHES if batch >= _LARGE_BATCH else _LAYERS]
+        layers = self._group.layers[: _LAYERS_OF_LARGE_BATCHES if batch >= _LARGE_BATCH else _LAYERS]
         stream = torch.cuda.Stream(self._device)
         stream.wait_stream(torch.cuda.current_stream(self._device))
         graph = torch.cuda.CUDAGraph()
@@ -106,10 +100,10 @@ class Tuner:
 
     def _common(self, batch: int) -> CommonAttentionMetadata:
         """Return a decode step of sequences two windows long, on pages all over the cache."""
-        page = self._builder.block_size
-        length = min(2 * self._window_table.window_tokens, self._builder.model_config.max_model_len)
+        page = self._group.page_tokens
+        length = min(2 * self._group.window_tokens, self._group.max_model_len_tokens)
         columns = -(-length // page)
-        blocks = self._layers[0].kv_cache.shape[0]
+        blocks = self._group.layers[0].kv_cache.shape[0]
         generator = torch.Generator(device="cpu").manual_seed(0)
         if batch * columns < blocks:
             pages = torch.randperm(blocks - 1, generator=generator)[: batch * columns] + 1
@@ -129,9 +123,8 @@ class Tuner:
         )
 
     def _tokens(self, batch: int) -> torch.Tensor:
-        impl = self._layers[0].impl
-        dtype = self._layers[0].kv_cache.dtype
-        return torch.randn((batch, impl.num_heads, impl.head_size), dtype=dtype, device=self._device)
+        impl = self._group.first
+        return torch.randn((batch, impl.num_heads, impl.head_size), dtype=self._group.dtype, device=self._device)
 
 
 def _best_seconds(graph: Any, stream: Any) -> float:

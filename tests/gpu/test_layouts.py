@@ -101,7 +101,7 @@ def test_what_a_layer_tells(layers: Layers, on_cpu: bool) -> None:
     Batch(group, decodes(5)).build()
     told = group.told
     assert (told["prefillKernel"], told["decodeKernel"]) == ("flash_attn", "xformers_splitk")
-    assert told["decodeTableSource"] == "Fallback"
+    assert told["decodeTableSource"] == "Pinned"
     assert told["decodeTable"][0] == {
         "batch": 1, "kernel": "xformers_splitk", "splitK": 3, "numWarps": 4, "numStages": 2,  # 3 pages hold the window
     }  # fmt: skip

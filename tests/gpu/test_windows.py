@@ -93,6 +93,7 @@ def test_head_sizes_that_split_k_lacks(layers: Layers, check: Check, head_size: 
     if not on_cpu:
         assert group.told["decodeKernel"] == "flash_attn"
         assert f"head size {head_size}" in group.told["warnings"][0]
+        assert group.told["decodeTableSource"] == "Fallback"
 
 
 def _decode_and_prefill(group: Any, check: Check) -> None:

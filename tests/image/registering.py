@@ -36,7 +36,7 @@ def register_on(platform: str, folder: Path, env: Mapping[str, str]) -> Register
         "PRETENDED": platform,
     }
     done = subprocess.run(  # noqa: S603 - ourselves
-        [sys.executable, __file__], env=os.environ | ours | dict(env), timeout=120,
+        [sys.executable, __file__], env=os.environ | ours | dict(env), timeout=300,
         check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
     last = done.stdout.splitlines()[-1]

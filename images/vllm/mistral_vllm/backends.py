@@ -191,3 +191,8 @@ XFORMERS_0_26 = Backend(
     hnd_layout=False,
     kv_connector=False,
 )
+
+
+def people_name(engine_name: str) -> str:
+    """Return our status's name of what vLLM 0.26 calls a backend: its free place CUSTOM is this project's XFORMERS."""
+    return XFORMERS if engine_name == XFORMERS_0_26.engine_name else engine_name

@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from mistral_vllm.backends import XFORMERS_0_26
+from mistral_vllm.backends import people_name
 from mistral_vllm.layer_types import LayerType
 from mistral_vllm.layout import AttentionLayout
 
@@ -60,7 +60,7 @@ def summary(architecture: str, layout: AttentionLayout, layers: Sequence[BuiltLa
     names: dict[LayerType, set[str]] = {}
     for layer in layers:
         kind = LayerType.FULL if layer.window_tokens is None else LayerType.SLIDING
-        names.setdefault(kind, set()).add(_people_name(layer.backend))
+        names.setdefault(kind, set()).add(people_name(layer.backend))
     words: dict[str, object] = {
         "architecture": architecture,
         "sliding_window": layout.window_tokens,
@@ -74,10 +74,6 @@ def summary(architecture: str, layout: AttentionLayout, layers: Sequence[BuiltLa
 
 def _shown(window_tokens: int | None) -> str:
     return "no window" if window_tokens is None else f"a window of {window_tokens}"
-
-
-def _people_name(backend: str) -> str:
-    return XFORMERS_0_26.name if backend == XFORMERS_0_26.engine_name else backend
 
 
 def _as_word(value: object) -> str:

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from mistral_vllm.backends import XFORMERS_0_26
+from mistral_vllm.backends import people_name
 from mistral_vllm.layer_types import LayerType
 from mistral_vllm.telling.facts import PENDING, LayerFacts, RankFacts, UntoldRank
 
@@ -104,7 +104,7 @@ def _shown(kind: _Kind) -> dict[str, Any]:
         "kind": kind.layer_type.value,
         "layers": kind.layers,
         "slidingWindow": facts["window"],
-        "backend": _people_name(facts["backend"]),
+        "backend": people_name(facts["backend"]),
         "headSize": facts["headSize"],
         "queryHeads": facts["queryHeads"],
         "kvHeads": facts["kvHeads"],
@@ -116,7 +116,7 @@ def _backends(kinds: Iterable[_Kind]) -> dict[str, str]:
     """Return the backend of each kind of layer; where there are several, that of most layers."""
     backends: dict[str, str] = {}
     for kind in kinds:
-        backends.setdefault(kind.layer_type.value, _people_name(kind.facts["backend"]))
+        backends.setdefault(kind.layer_type.value, people_name(kind.facts["backend"]))
     return backends
 
 
@@ -134,7 +134,7 @@ def _mixtures(kinds: Sequence[_Kind]) -> list[str]:
         backends: Counter[str] = Counter()
         for kind in kinds:
             if kind.layer_type is layer_type:
-                backends[_people_name(kind.facts["backend"])] += kind.layers
+                backends[people_name(kind.facts["backend"])] += kind.layers
         if len(backends) > 1:
             counts = ", ".join(f"{backend} in {_layers(count)}" for backend, count in backends.items())
             said.append(f"layers of {layer_type.value} have more than one backend: {counts}")
@@ -233,8 +233,3 @@ def _without_warnings(layer: LayerFacts) -> LayerFacts:
     if kernels is None:
         return layer
     return {**layer, "kernels": {name: value for name, value in kernels.items() if name != _WARNINGS}}
-
-
-def _people_name(backend: str) -> str:
-    """Return our status's name of a backend: vLLM's free place CUSTOM is this package's."""
-    return XFORMERS_0_26.name if backend == XFORMERS_0_26.engine_name else backend

@@ -66,6 +66,11 @@ class RuntimeName(StrEnum):
         return self is RuntimeName.MISTRAL_VLLM
 
     @property
+    def tells_attention(self) -> bool:
+        """Whether ``GET /v1/attention`` says what its workers run."""
+        return self is RuntimeName.MISTRAL_VLLM
+
+    @property
     def program(self) -> str:
         """What is run in vLLM's place, with vLLM's arguments."""
         return "mistral-vllm" if self.writes_termination_log else "vllm"

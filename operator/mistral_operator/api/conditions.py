@@ -17,6 +17,7 @@ class ConditionType(StrEnum):
     HARDWARE_COMPATIBLE = "HardwareCompatible"
     AVAILABLE = "Available"
     UP_TO_DATE = "UpToDate"
+    ATTENTION_VERIFIED = "AttentionVerified"
     PLAN_CURRENT = "PlanCurrent"
 
 
@@ -93,6 +94,15 @@ class Reason(StrEnum):
     ROLLED_OUT = "RolledOut"
     ROLLING_OUT = "RollingOut"
     ROLLOUT_STALLED = "RolloutStalled"
+    # AttentionVerified
+    ATTENTION_AS_PLANNED = "AttentionAsPlanned"
+    ATTENTION_DIFFERS = "AttentionDiffers"
+    NOT_ASKED_YET = "NotAskedYet"
+    IMAGE_CANNOT_TELL = "ImageCannotTell"
+    POD_CANNOT_TELL = "PodCannotTell"  # it answers, and not with a report
+    POD_UNREACHABLE = "PodUnreachable"
+    KEY_MISSING = "KeyMissing"
+    KEY_REFUSED = "KeyRefused"
     # PlanCurrent
     PLAN_FROZEN = "PlanFrozen"
     PLAN_IS_CURRENT = "PlanIsCurrent"

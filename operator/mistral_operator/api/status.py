@@ -105,6 +105,17 @@ class RejectedBackend(ApiModel):
     """Why."""
 
 
+class ObservedAttention(ApiModel):
+    """What a pod says that it really runs."""
+
+    sliding_window: int | None = None
+    """Tokens; absent when no layer has a window."""
+    backends: dict[str, str]
+    """Attention backend by kind of layer."""
+    verified_at: Annotated[str, CoreType("io.k8s.apimachinery.pkg.apis.meta.v1.Time")]
+    """When it was first found so."""
+
+
 class AttentionStatus(ApiModel):
     """What was decided about attention, and why."""
 
@@ -124,6 +135,8 @@ class AttentionStatus(ApiModel):
     """Backends that were not chosen, each with its reason."""
     xformers: str
     """Whether XFormers can be used at all."""
+    observed: ObservedAttention | None = None
+    """What pods themselves report; moves only when the verdict on it does."""
 
 
 class MemoryStatus(ApiModel):

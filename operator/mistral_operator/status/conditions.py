@@ -3,7 +3,7 @@
 ::
 
     Ready ── ModelResolved, BackendSelected, Available, UpToDate   must be True
-          ── HardwareCompatible                                    must not be False
+          ── HardwareCompatible, AttentionVerified                 must not be False
     PlanCurrent                                                    stands beside: older than today's facts still serves
 """
 
@@ -20,7 +20,7 @@ _MUST_BE_TRUE = (
     ConditionType.AVAILABLE,
     ConditionType.UP_TO_DATE,
 )
-_MUST_NOT_BE_FALSE = (ConditionType.HARDWARE_COMPATIBLE,)
+_MUST_NOT_BE_FALSE = (ConditionType.HARDWARE_COMPATIBLE, ConditionType.ATTENTION_VERIFIED)
 # whose reason speaks for Ready: a cause before its consequence
 _SPEAKS_FIRST = (
     ConditionType.MODEL_RESOLVED,
@@ -28,6 +28,7 @@ _SPEAKS_FIRST = (
     ConditionType.HARDWARE_COMPATIBLE,
     ConditionType.AVAILABLE,
     ConditionType.UP_TO_DATE,
+    ConditionType.ATTENTION_VERIFIED,
 )
 
 

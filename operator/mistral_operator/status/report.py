@@ -5,7 +5,13 @@ from dataclasses import dataclass
 
 from mistral_operator.api.conditions import ConditionType, ConditionValue, Reason, false, true, unknown
 from mistral_operator.api.names import PAUSED_ANNOTATION
-from mistral_operator.api.status import AttentionStatus, MistralDeploymentStatus, PlanWarning, Resolved
+from mistral_operator.api.status import (
+    AttentionStatus,
+    MistralDeploymentStatus,
+    ObservedAttention,
+    PlanWarning,
+    Resolved,
+)
 from mistral_operator.planning.verdict import Verdict
 from mistral_operator.status.conditions import Facts, conditions_of, phase_of, readiness, value_of
 from mistral_operator.status.described import (
@@ -17,6 +23,7 @@ from mistral_operator.status.described import (
 )
 from mistral_operator.status.observed import Observed, is_ready
 from mistral_operator.status.rollout import availability, freshness
+from mistral_operator.status.verified import Asked, verify
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +45,7 @@ def report(
     trouble: ConditionValue | None,
     now: str,
     warnings: Sequence[PlanWarning] = (),
+    asked: Sequence[Asked] = (),
 ) -> MistralDeploymentStatus:
     """Return the new status.
 
@@ -49,14 +57,18 @@ def report(
         RFC 3339, in seconds.
     warnings
         What was seen beside the plan's own warnings; each time anew.
+    asked
+        What pods of the plan say that they run.
     """
     described = _described(previous, verdict)
+    verified = verify(previous, verdict.resolved, described.attention, asked, now)
     facts: Facts = {
         ConditionType.MODEL_RESOLVED: verdict.model,
         ConditionType.BACKEND_SELECTED: verdict.backend or _backend(described.attention, verdict.resolved),
         ConditionType.HARDWARE_COMPATIBLE: verdict.hardware,
         ConditionType.AVAILABLE: availability(observed, subject.replicas),
         ConditionType.UP_TO_DATE: freshness(observed, subject.replicas),
+        ConditionType.ATTENTION_VERIFIED: verified.value,
         ConditionType.PLAN_CURRENT: _paused() if subject.paused else verdict.plan,
     }
     ready = trouble or readiness(facts)
@@ -65,6 +77,7 @@ def report(
     return described.model_copy(
         update={
             "observed_generation": subject.generation,
+            "attention": _with_observed(described.attention, verified.observed),
             "phase": phase_of(facts, ready, scheduled=scheduled),
             "replicas": len(observed.pods),
             "ready_replicas": sum(is_ready(pod) for pod in observed.pods),
@@ -105,6 +118,10 @@ def _described(previous: MistralDeploymentStatus, verdict: Verdict) -> MistralDe
     if verdict.resolved is None:
         return MistralDeploymentStatus()
     return previous.model_copy(update={"resolved": verdict.resolved})
+
+
+def _with_observed(attention: AttentionStatus | None, observed: ObservedAttention | None) -> AttentionStatus | None:
+    return None if attention is None else attention.model_copy(update={"observed": observed})
 
 
 def _of_the_plan(warnings: Sequence[PlanWarning]) -> list[PlanWarning]:

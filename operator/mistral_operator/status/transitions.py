@@ -50,6 +50,8 @@ def _is_news(condition: Condition, previous: Condition | None) -> bool:
     if condition.type == ConditionType.READY:
         mended = previous is not None and previous.reason in _ONLY_READY_SAYS
         return condition.reason in _ONLY_READY_SAYS or mended
+    if condition.type == ConditionType.ATTENTION_VERIFIED and condition.status is ConditionStatus.TRUE:
+        return previous is not None and previous.status is ConditionStatus.FALSE  # nobody was worried by not knowing
     if condition.status is ConditionStatus.TRUE:
         return previous is not None and previous.status is not ConditionStatus.TRUE
     if condition.status is ConditionStatus.UNKNOWN:

@@ -21,9 +21,10 @@ from mistral_operator.controller.models import Models
 from mistral_operator.controller.nodes import Nodes
 from mistral_operator.controller.queue import Cause, WorkQueue
 from mistral_operator.controller.reconcile import Reconciler
-from mistral_operator.controller.settings import HubSettings
+from mistral_operator.controller.settings import HubSettings, VerificationSettings
 from mistral_operator.controller.store import Store
-from mistral_operator.controller.tokens import Tokens
+from mistral_operator.controller.tokens import API_KEY, Tokens
+from mistral_operator.controller.verification import Verification
 from mistral_operator.controller.workers import work
 from unit.api_server import ApiServer, Body, Fault
 from unit.logs import captured_log
@@ -113,6 +114,16 @@ def on(tmp_path: Path) -> Iterator[On]:
                         store=store,
                         models=models,
                         nodes=nodes,
+                        verification=Verification(
+                            cluster=cluster,
+                            keys=Tokens(cluster, clock, 30, use=API_KEY),
+                            store=store,
+                            settings=VerificationSettings(),
+                            want=lambda _: None,
+                            clock=clock,
+                            metrics=metrics,
+                            log=log,
+                        ),
                         defaults=DEFAULTS,
                         profiles=(),
                         identity="operator-1",

@@ -17,6 +17,7 @@ from mistral_operator.cluster.resources import (
     NODES,
     PODS,
     PVCS,
+    REPLICA_SETS,
     SECRETS,
     SERVICES,
     Resource,
@@ -43,6 +44,7 @@ def operator_rules() -> list[Rule]:
         *(_rule(child, "get", "list", "watch", "create", "patch") for child in (DEPLOYMENTS, SERVICES)),
         _rule(PVCS, "get", "list", "watch", "create", "patch", "delete"),
         _rule(PODS, "get", "list", "watch"),
+        _rule(REPLICA_SETS, "get"),  # between a pod and the Deployment that it is of
         _rule(AUTOSCALERS, "list"),
         _rule(SECRETS, "get"),
         _rule(EVENTS, "create"),

@@ -34,6 +34,7 @@ class Resource(NamedTuple):
 
 MISTRAL_DEPLOYMENTS: Final = Resource(names.API_VERSION, names.KIND, names.PLURAL)
 DEPLOYMENTS: Final = Resource("apps/v1", "Deployment", "deployments")
+REPLICA_SETS: Final = Resource("apps/v1", "ReplicaSet", "replicasets")
 SERVICES: Final = Resource("v1", "Service", "services")
 PVCS: Final = Resource("v1", "PersistentVolumeClaim", "persistentvolumeclaims")
 PODS: Final = Resource("v1", "Pod", "pods")

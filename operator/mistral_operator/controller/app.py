@@ -21,12 +21,13 @@ from mistral_operator.controller.lease import Elector
 from mistral_operator.controller.metrics import Metrics
 from mistral_operator.controller.models import Models
 from mistral_operator.controller.nodes import Nodes
-from mistral_operator.controller.queue import WorkQueue
+from mistral_operator.controller.queue import Cause, WorkQueue
 from mistral_operator.controller.reconcile import Reconciler
 from mistral_operator.controller.resync import Resync
 from mistral_operator.controller.settings import Settings
 from mistral_operator.controller.store import Store
-from mistral_operator.controller.tokens import Tokens
+from mistral_operator.controller.tokens import API_KEY, Tokens
+from mistral_operator.controller.verification import Verification
 from mistral_operator.controller.watches import Watches, watch
 from mistral_operator.controller.workers import work
 from mistral_vllm.profiles import load_profiles
@@ -100,8 +101,11 @@ async def _operate(shared: _Shared, nodes: Nodes, stop: asyncio.Event, runner: w
     tokens = Tokens(shared.cluster, time.monotonic, shared.settings.hub.token_seconds)
     endpoint = shared.settings.defaults.hf_endpoint
     with closing(Models(tokens, shared.settings.hub, endpoint, time.monotonic, shared.metrics)) as models:
-        reconciler = _reconciler(shared, nodes, models)
-        leading = asyncio.create_task(shared.elector.run(lambda: _lead(shared, watches, reconciler)), name="lead")
+        verification = _verification(shared)
+        reconciler = _reconciler(shared, nodes, models, verification)
+        leading = asyncio.create_task(
+            shared.elector.run(lambda: _lead(shared, watches, reconciler, verification)), name="lead"
+        )
         listing = asyncio.create_task(resync.run(), name="resync")
         stopping = asyncio.create_task(stop.wait(), name="stop")
         started, watch_stop = asyncio.Event(), asyncio.Event()
@@ -139,12 +143,27 @@ async def _operate(shared: _Shared, nodes: Nodes, stop: asyncio.Event, runner: w
         await _unless(stop, asyncio.sleep(_ASK_AGAIN_SECONDS))
 
 
-def _reconciler(shared: _Shared, nodes: Nodes, models: Models) -> Reconciler:
+def _verification(shared: _Shared) -> Verification:
+    keys = Tokens(shared.cluster, time.monotonic, shared.settings.hub.token_seconds, use=API_KEY)
+    return Verification(
+        cluster=shared.leaders_cluster,
+        keys=keys,
+        store=shared.store,
+        settings=shared.settings.verification,
+        want=lambda key: shared.queue.add(key, Cause.DUE),
+        clock=time.monotonic,
+        metrics=shared.metrics,
+        log=shared.log,
+    )
+
+
+def _reconciler(shared: _Shared, nodes: Nodes, models: Models, verification: Verification) -> Reconciler:
     return Reconciler(
         cluster=shared.leaders_cluster,
         store=shared.store,
         models=models,
         nodes=nodes,
+        verification=verification,
         defaults=shared.settings.defaults,
         profiles=load_profiles(),
         identity=shared.settings.identity,
@@ -154,14 +173,16 @@ def _reconciler(shared: _Shared, nodes: Nodes, models: Models) -> Reconciler:
     )
 
 
-async def _lead(shared: _Shared, watches: Watches, reconciler: Reconciler) -> None:
+async def _lead(shared: _Shared, watches: Watches, reconciler: Reconciler, verification: Verification) -> None:
     """Work on everything, from the first lists on, until cancelled."""
     reconciler.reset()
     await shared.listed.wait()
     watches.everything_is_due()
     shared.metrics.leading.set(1)
     try:
-        await work(shared.queue, reconciler, shared.metrics, shared.log, workers=shared.settings.workers)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(verification.run(), name="verification")
+            await work(shared.queue, reconciler, shared.metrics, shared.log, workers=shared.settings.workers)
     finally:
         shared.metrics.leading.set(0)
         reconciler.reset()

@@ -33,6 +33,12 @@ class Metrics:
         self.hub_reads = Counter(
             "mistral_operator_hub_reads", "Reads of models, by result.", ["result"], registry=registry
         )
+        self.attention_asks = Counter(
+            "mistral_operator_attention_asks",
+            "Questions to pods which attention they run, by result.",
+            ["result"],
+            registry=registry,
+        )
         self.conditions = Gauge(
             "mistral_operator_condition",
             "Conditions of each MistralDeployment: 1 True, 0 False, -1 Unknown.",

@@ -29,6 +29,7 @@ from mistral_operator.controller.nodes import Nodes
 from mistral_operator.controller.notes import event_of, tell
 from mistral_operator.controller.pod_events import warnings_of
 from mistral_operator.controller.store import Body, Store, version_of
+from mistral_operator.controller.verification import Verification
 from mistral_operator.planning.frozen import plan_digest, same_wishes
 from mistral_operator.planning.verdict import Circumstances, Verdict, decide_plan
 from mistral_operator.planning.wishes import Defaults
@@ -71,6 +72,7 @@ class Reconciler:
         store: Store,
         models: Models,
         nodes: Nodes,
+        verification: Verification,
         defaults: Defaults,
         profiles: Sequence[Profile],
         identity: str,
@@ -82,6 +84,7 @@ class Reconciler:
         self._store = store
         self._models = models
         self._nodes = nodes
+        self._verification = verification
         self._defaults = defaults
         self._profiles = profiles
         self._identity = identity
@@ -134,8 +137,10 @@ class Reconciler:
 
         events = await warnings_of(self._cluster, pods, self._now())
         observed = Observed.of(synced.bodies.get("Deployment"), pods, events.warnings)
+        deployment, secret = synced.bodies.get("Deployment"), subject.spec.api_key_secret_ref
+        asked = self._verification.look(key, secret, verdict.resolved, deployment, pods)
         told = _told_subject(key, subject)
-        after = report(before, told, verdict, observed, synced.trouble, self._timestamp(), warnings)
+        after = report(before, told, verdict, observed, synced.trouble, self._timestamp(), warnings, asked)
         version = await self._write_status(key, body, before, after)
         if _is_decision(verdict, frozen):
             self._log_decision(key, verdict)  # only now that it stands: what was not written is decided again
@@ -168,6 +173,7 @@ class Reconciler:
         """Believe nothing of before: another process may have led in between."""
         self._taken.clear()
         self._children.reset()
+        self._verification.reset()
         self._metrics.reset()
 
     async def _render_and_apply(
@@ -244,6 +250,7 @@ class Reconciler:
     def _forget(self, key: Key) -> None:
         self._taken.pop(key, None)
         self._children.forget(key)
+        self._verification.forget(key)
         self._metrics.forget(key)
 
     def _timestamp(self) -> str:

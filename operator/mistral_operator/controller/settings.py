@@ -33,6 +33,17 @@ class HubSettings:
 
 
 @dataclass(frozen=True)
+class VerificationSettings:
+    """How pods are asked what they run."""
+
+    port: int = 8000  # where pods listen
+    timeout_seconds: float = 2
+    parallel: int = 8
+    retry_seconds: float = 5  # first wait after a pod that did not tell; doubles from there
+    slow_retry_seconds: float = 600  # longest wait
+
+
+@dataclass(frozen=True)
 class Settings:
     """One operator."""
 
@@ -47,3 +58,4 @@ class Settings:
     deaf_seconds: float = 300
     lease: LeaseSettings = field(default_factory=LeaseSettings)
     hub: HubSettings = field(default_factory=HubSettings)
+    verification: VerificationSettings = field(default_factory=VerificationSettings)

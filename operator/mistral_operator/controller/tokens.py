@@ -1,15 +1,26 @@
-"""Hub tokens out of Secrets: read by name, kept for moments, never logged."""
+"""Tokens of the hub and keys of pods, out of Secrets: read by name, kept for moments, never logged."""
 
 import base64
 import binascii
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from mistral_operator.api.conditions import Reason
 from mistral_operator.api.spec import SecretKeyRef
 from mistral_operator.cluster.client import Cluster
 from mistral_operator.cluster.errors import ForbiddenError
 from mistral_operator.cluster.resources import SECRETS
+
+
+class SecretUse(NamedTuple):
+    """What a Secret is read for, as errors name it."""
+
+    field: str  # of the spec
+    content: str
+
+
+HUB_TOKEN: Final = SecretUse("spec.hfTokenSecretRef", "a token of the hub")
+API_KEY: Final = SecretUse("spec.apiKeySecretRef", "the key that clients must send")
 
 
 class TokenError(Exception):
@@ -36,11 +47,13 @@ class Tokens:
         clock: Callable[[], float],
         believed_seconds: float,
         reader: str = "the operator's ServiceAccount",
+        use: SecretUse = HUB_TOKEN,
     ) -> None:
         self._cluster = cluster
         self._clock = clock
         self._believed_seconds = believed_seconds
         self._reader = reader
+        self._use = use
         self._known: dict[tuple[str, str, str], _Known] = {}
 
     async def read(self, namespace: str, reference: SecretKeyRef) -> str:
@@ -69,20 +82,20 @@ class Tokens:
         except ForbiddenError:
             raise TokenError(
                 Reason.TOKEN_SECRET_UNREADABLE,
-                f"{where}, named by spec.hfTokenSecretRef, may not be read by {self._reader}.",
+                f"{where}, named by {self._use.field}, may not be read by {self._reader}.",
                 f"Grant {self._reader} get on Secrets.",
             ) from None
         if secret is None:
             raise TokenError(
                 Reason.TOKEN_SECRET_MISSING,
-                f"{where}, named by spec.hfTokenSecretRef, does not exist.",
-                f"Create it with a key {reference.key!r} that holds a token of the hub.",
+                f"{where}, named by {self._use.field}, does not exist.",
+                f"Create it with a key {reference.key!r} that holds {self._use.content}.",
             )
         encoded = (secret.get("data") or {}).get(reference.key)
         if encoded is None:
             raise TokenError(
                 Reason.TOKEN_SECRET_MISSING,
-                f"{where}, named by spec.hfTokenSecretRef, has no key {reference.key!r}.",
+                f"{where}, named by {self._use.field}, has no key {reference.key!r}.",
                 "Add the key, or name another one.",
             )
         try:
@@ -92,7 +105,7 @@ class Tokens:
             raise TokenError(
                 Reason.TOKEN_SECRET_UNREADABLE,
                 f"{where}, key {reference.key!r}, holds no text.",
-                "Store the token itself in it.",
+                f"Store {self._use.content} in it as text.",
             ) from None
 
     def _drop_old(self) -> None:

@@ -94,7 +94,13 @@ class ControlPlane(Cluster):
             stages = Path(__file__).parent / "stages.yaml"
             self._start(
                 "kwok",
-                (kubeconfig, "--manage-all-nodes=true", f"--config={stages}", "--node-lease-duration-seconds=40"),
+                (
+                    kubeconfig,
+                    "--manage-all-nodes=true",
+                    f"--config={stages}",
+                    "--node-lease-duration-seconds=40",
+                    "--cidr=198.18.0.1/15",  # of benchmarks: nobody's network, since the operator asks pods
+                ),
             )
             self._wait("kube-controller-manager", self._has_default_service_account)
 

@@ -41,7 +41,6 @@ class PodReports:
 
     def __init__(self, port: int, timeout_seconds: float) -> None:
         self._port = port
-        self._timeout_seconds = timeout_seconds
         # no proxy of the environment and no connection that is kept: the address may be another pod's next time
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(force_close=True, limit=0),
@@ -76,8 +75,7 @@ class PodReports:
             # in which way differs from one time to the next, and a message that moves is a write
             raise UntoldError(
                 Reason.POD_UNREACHABLE,
-                f"does not answer at {where} within {self._timeout_seconds:g} s, so what it runs is not known: a "
-                "NetworkPolicy must let the operator in",
+                f"does not answer at {where}, so what it runs is not known; a NetworkPolicy may keep the operator out",
             ) from None
         except aiohttp.ClientError as error:
             raise UntoldError(

@@ -157,13 +157,31 @@ def test_what_does_not_fit_is_planned_and_then_refused(run: Run) -> None:
     assert result.exit_code == 4
     assert json.loads(result.stdout)["memory"]["fits"] is False
     assert "does not fit on 1 GPU of 24.0 GiB" in result.stderr
-    assert "--gpus" in result.stderr
-    tight = ("plan", NEMO, "--gpu-memory", "40Gi", "-o", "json")
-    plan = json.loads(run(*tight).stdout)
+    assert "Raise --gpus to 2 (4 for all of the 131,072 tokens), or choose larger GPUs" in result.stderr
+    assert run("plan", NEMO, "--gpu-memory", "24Gi", "--gpus", "2").exit_code == 0
+    tight = ("plan", NEMO, "--gpu-memory", "40Gi", "-o", "json", "--max-model-len")
+    plan = json.loads(run(*tight, "131072").stdout)
     largest = plan["memory"]["largestMaxModelLen"]
     assert 0 < largest < 131072
-    assert f"--max-model-len {largest} or less" in run(*tight).stderr
-    assert run(*tight, "--max-model-len", str(largest)).exit_code == 0
+    assert plan["memory"]["smallestGPUs"] == 2
+    assert f"--max-model-len {largest} or less, raise --gpus to 2" in run(*tight, "131072").stderr
+    assert run(*tight, str(largest)).exit_code == 0
+    assert run(*tight, str(largest + 1)).exit_code == 4
+
+
+def test_a_length_that_nobody_asks_for_is_set_to_what_fits(run: Run) -> None:
+    """The model's own length does not fit: it is planned with the longest that does, and a warning has the numbers."""
+    done = run("plan", NEMO, "--gpu-memory", "40Gi", "-o", "json")
+    assert done.exit_code == 0
+    plan = json.loads(done.stdout)
+    length = plan["model"]["maxModelLen"]
+    assert length % plan["memory"]["kvCacheBlockSize"] == 0
+    assert 0.94 < length / plan["memory"]["largestMaxModelLen"] <= 0.95
+    assert plan["args"][plan["args"].index("--max-model-len") + 1] == str(length)
+    [warning] = plan["warnings"]
+    assert warning["reason"] == "MaxModelLenReduced"
+    for said in ("131,072 tokens do not fit on 1 GPU of 40.0 GiB", f"set to {length:,}", "raise --gpus to 2"):
+        assert said in warning["message"]
 
 
 def test_assumptions_are_named_until_a_flag_tells(run: Run) -> None:

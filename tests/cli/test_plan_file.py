@@ -44,7 +44,7 @@ def test_it_is_the_document_of_a_model(run: Run) -> None:
     """The plan of a file says what the plan of its model says, and besides whose it is and for which GPUs."""
     model = json.loads(run("plan", MISTRAL, "-o", "json").stdout)
     file = json.loads(run("plan", "-f", "-", "-o", "json", stdin=text_of(deployment())).stdout)
-    assert file.keys() - model.keys() == {"name", "namespace", "gpuClasses"}
+    assert file.keys() - model.keys() == {"name", "namespace", "hardware", "gpuClasses"}
     for name in model.keys() - {"assumptions"}:
         assert file[name] == model[name], name
     assert file["gpuClasses"] == [{"memory": 80 << 30, "computeCapability": "9.0", "admitted": True}]
@@ -137,7 +137,7 @@ def test_flags_describe_the_gpu(
         ),
         pytest.param(
             ["--gpu-memory", "8Gi"], {},
-            ("does not fit on 1 GPU of 8.0 GiB", "Raise spec.parallelism.tensor, or choose larger GPUs (--gpu-memory)"),
+            ("fit on 1 GPU of 8.0 GiB", "Raise spec.parallelism.tensor to 4, or choose larger GPUs (--gpu-memory)"),
             id="too small for the model",
         ),
     ],
@@ -264,7 +264,12 @@ def test_a_model_id_is_never_a_folder(run: Run, tmp_path: Path, monkeypatch: pyt
     ("spec", "arguments", "says"),
     [
         pytest.param({}, ["--gpu-memory", "12Gi"], ("does not fit", "Raise spec.parallelism.tensor"), id="fit"),
-        pytest.param({"model": NEMO}, ["--gpu-memory", "40Gi"], ("Set spec.engine.maxModelLen to 8",), id="context"),
+        pytest.param(
+            {"model": NEMO, "engine": {"maxModelLen": 131072}},
+            ["--gpu-memory", "40Gi"],
+            ("Set spec.engine.maxModelLen to 8", "raise spec.parallelism.tensor to 2"),
+            id="context",
+        ),
         pytest.param({"gpu": {"minMemory": "80Gi"}}, ["--gpu-memory", "40Gi"], ("spec.gpu.minMemory 80Gi",), id="GPU"),
         pytest.param({"parallelism": {"tensor": 3}}, [], ("3 GPUs cannot share",), id="three GPUs"),
         pytest.param({"extraArgs": ["--max-model"]}, [], ("--max-model",), id="an abbreviated flag"),

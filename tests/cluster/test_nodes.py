@@ -109,7 +109,7 @@ def test_who_leads(
 @pytest.mark.parametrize(
     ("kinds", "gpu", "reason", "words"),
     [
-        pytest.param((T4,), {}, "DoesNotFit", "does not fit on 1 GPU of 15.0 GiB", id="too small for the model"),
+        pytest.param((T4,), {}, "DoesNotFit", "does not fit on 1 Tesla-T4 of 15.0 GiB", id="too small for the model"),
         pytest.param(
             (L4, T4), {"minMemory": "40Gi"}, "NoMatchingGPU", "less memory than spec.gpu.minMemory 40Gi", id="too small"
         ),

@@ -13,7 +13,7 @@ from mistral_vllm.backends import ComputeCapability
 from mistral_vllm.runtimes import RuntimeName, get_runtime
 from unit.planning_on_clusters import A100, DEFAULTS, GIB, H200, L4, T4, facts, spec
 
-REMEDIES = Remedies("say {tokens}", "take more", "buy larger", "Ask for what there is")
+REMEDIES = Remedies("say {tokens}", "take {gpus}", "buy larger", "Ask for what there is", "length")
 ANY = GpuClass(None, None)
 
 
@@ -42,7 +42,9 @@ def test_a_node_with_too_few_is_left_out() -> None:
     [
         pytest.param([], 1, Reason.NO_GPU_NODES, "Ask for what there is", id="no GPU"),
         pytest.param([L4], 2, Reason.NO_MATCHING_GPU, "Ask for what there is", id="too few"),
-        pytest.param([T4], 1, Reason.DOES_NOT_FIT, "Take more, or buy larger", id="too small"),
+        pytest.param(
+            [T4], 1, Reason.DOES_NOT_FIT, "Take 2 and add nodes with 2 of them, or buy larger", id="too small"
+        ),
     ],
 )
 def test_refusals(classes: list[GpuClass], gpus: int, reason: Reason, next_step: str) -> None:

@@ -60,7 +60,9 @@ def test_a_gpu_too_small_is_left_out() -> None:
 @pytest.mark.parametrize(
     ("classes", "fields", "problem", "reason", "message"),
     [
-        pytest.param([T4], {}, Problem.HARDWARE, Reason.DOES_NOT_FIT, "does not fit on 1 GPU of 15", id="too small"),
+        pytest.param(
+            [T4], {}, Problem.HARDWARE, Reason.DOES_NOT_FIT, r"does not fit on 1 Tesla-T4 of 15\.0 GiB", id="too small"
+        ),
         pytest.param(
             [T4],
             {"gpu": {"products": ["NVIDIA-H200"]}},

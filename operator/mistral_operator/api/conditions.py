@@ -81,6 +81,7 @@ class Reason(StrEnum):
     NOT_PLANNED = "NotPlanned"
     # HardwareCompatible
     GPU_FOUND = "GPUFound"
+    GPU_NOT_DESCRIBED = "GPUNotDescribed"  # it is there, and no label tells its memory
     NO_GPU_NEEDED = "NoGPUNeeded"
     NO_MATCHING_GPU = "NoMatchingGPU"
     DOES_NOT_FIT = "DoesNotFit"
@@ -109,6 +110,7 @@ class Reason(StrEnum):
     PLAN_OUTDATED = "PlanOutdated"
     PLAN_PENDING = "PlanPending"  # the spec asks for another plan, and none could be made yet
     # warnings
+    MAX_MODEL_LEN_REDUCED = "MaxModelLenReduced"  # nobody asked for a length, and the model's own does not fit
     DEPLOYMENT_SCALED_BY_OTHERS = "DeploymentScaledByOthers"
 
 

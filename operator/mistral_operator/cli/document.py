@@ -6,6 +6,7 @@ Sizes are bytes, lengths are tokens. A key that does not apply is absent.
 from typing import TYPE_CHECKING, Any
 
 from mistral_operator.planning.facts import GpuClass
+from mistral_operator.planning.fit import smallest_gpu_count
 from mistral_operator.planning.memory import MemoryPlan
 from mistral_operator.planning.plan import Plan
 
@@ -33,8 +34,12 @@ def plan_document(plan: Plan) -> dict[str, Any]:
 def placement_document(placement: "Placement") -> dict[str, Any]:
     """Return a plan on a cluster's GPUs as JSON values."""
     admitted = [_gpu_class(gpu) | {"admitted": True} for gpu in placement.classes]
-    left_out = [_gpu_class(left.gpu) | {"admitted": False, "message": left.message} for left in placement.left_out]
-    return {**plan_document(placement.plan), "gpuClasses": [*admitted, *left_out]}
+    left_out = [
+        _gpu_class(left.gpu) | {"admitted": False, "reason": str(left.reason), "message": left.message}
+        for left in placement.left_out
+    ]
+    hardware = {"reason": str(placement.reason), "message": placement.message}
+    return {**plan_document(placement.plan), "hardware": hardware, "gpuClasses": [*admitted, *left_out]}
 
 
 def deployment_document(planned: "PlannedDeployment") -> dict[str, Any]:
@@ -85,7 +90,7 @@ def _attention(plan: Plan) -> dict[str, Any]:
 
 def _memory(plan: Plan, memory: MemoryPlan) -> dict[str, Any]:
     cache = memory.kv_cache
-    return {
+    sizes = {
         "perGPU": memory.total_bytes,
         "usable": memory.usable_bytes,
         "weights": memory.weights_bytes,
@@ -100,8 +105,10 @@ def _memory(plan: Plan, memory: MemoryPlan) -> dict[str, Any]:
         "concurrentSequences": round(cache.concurrent_sequences, 2),
         "largestMaxModelLen": memory.largest_max_model_len_tokens,
         "gpus": plan.request.tensor_parallel,
+        "smallestGPUs": smallest_gpu_count(plan),
         "fits": memory.fits,
     }
+    return _present(sizes)
 
 
 def _present(values: dict[str, Any]) -> dict[str, Any]:

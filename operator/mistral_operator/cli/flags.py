@@ -21,9 +21,10 @@ DEFAULT_GPU_MEMORY: Final = "80Gi"
 
 ON_FLAGS: Final = Remedies(
     shorter="pass --max-model-len {tokens} or less",
-    more_gpus="raise --gpus",
+    more_gpus="raise --gpus to {gpus}",
     larger_gpus="choose larger GPUs (--gpu-memory)",
     match="Lower --gpus",
+    length="--max-model-len",
 )
 """What helps a model that does not fit on the GPU that flags describe."""
 ON_CLUSTER: Final = Remedies(
@@ -32,6 +33,7 @@ ON_CLUSTER: Final = Remedies(
     larger_gpus="add larger GPUs to the cluster",
     match="Lower --gpus, add such a node, or describe a GPU with --gpu-memory and --compute-capability "
     "instead of --context",
+    length=ON_FLAGS.length,
 )
 """What helps a model that does not fit on the GPUs of a cluster."""
 
@@ -88,7 +90,9 @@ class Flags:
                 "(say otherwise with --gpu-memory and --compute-capability)"
             )
         if self.max_model_len is None:
-            assumptions.append("context: the longest the model's config allows (say otherwise with --max-model-len)")
+            assumptions.append(
+                "context: the longest the model's config allows, if it fits (say otherwise with --max-model-len)"
+            )
         return PlanRequest(
             runtime=engine,
             gpu=GpuClass(None, None) if on_cluster else GpuClass(memory_bytes, capability if on_cuda else None),

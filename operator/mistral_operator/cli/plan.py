@@ -19,8 +19,8 @@ from mistral_operator.cli.flags import (
 )
 from mistral_operator.cli.printing import Output, print_deployments, print_one
 from mistral_operator.hub import read_model
+from mistral_operator.planning.context_length import plan_what_fits
 from mistral_operator.planning.fit import what_would_fit, why_it_does_not_fit
-from mistral_operator.planning.plan import make_plan
 from mistral_vllm.backends import AUTO, BACKEND_NAMES
 from mistral_vllm.profiles import load_profiles
 from mistral_vllm.runtimes import DEFAULT_VERSION, RuntimeName
@@ -118,11 +118,11 @@ def _plan_on_flags(model: str, revision: str, flags: Flags, output: Output) -> N
     request = flags.request(on_cluster=False)
     with refusals():
         facts = read_model(model, revision=revision, endpoint=flags.hf_endpoint)
-        made = make_plan(facts, request, load_profiles())
+        made = plan_what_fits(facts, request, load_profiles(), ON_FLAGS)
     print_one(made, output)
     if made.memory is not None and not made.memory.fits:
         cause = why_it_does_not_fit(made, made.memory)
-        raise Refused(ExitCode.PLACEMENT, cause, what_would_fit(made.memory, ON_FLAGS))
+        raise Refused(ExitCode.PLACEMENT, cause, what_would_fit(made, made.memory, ON_FLAGS))
 
 
 def _plan_on_cluster(model: str, revision: str, flags: Flags, context: str, output: Output) -> None:

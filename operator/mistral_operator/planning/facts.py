@@ -62,8 +62,10 @@ class GpuClass:
     product: str | None = None  # GPU Feature Discovery's nvidia.com/gpu.product, such as NVIDIA-H200
     resource_name: str = "nvidia.com/gpu"
     per_node: int | None = None  # the most that one node offers of them
+    shared_by: int = 1  # pods that one GPU is handed to at a time: the device plugin's replicas, by time-slicing or MPS
 
     def __str__(self) -> str:
         memory = "unknown memory" if self.memory_bytes is None else f"{self.memory_bytes / 2**30:.0f} GiB"
         capability = self.compute_capability or "unknown"
-        return f"{self.product or self.resource_name} ({memory}, compute capability {capability})"
+        shared = f", shared by {self.shared_by} pods" if self.shared_by > 1 else ""
+        return f"{self.product or self.resource_name} ({memory}, compute capability {capability}{shared})"

@@ -42,7 +42,8 @@ def gpus_of_node(node: Mapping[str, Any]) -> frozenset[GpuClass]:
     """Read one node: a class for each of NVIDIA's extended resources that it can allocate and that labels describe.
 
     Labels are GPU Feature Discovery's (nvidia.com/gpu.product, .memory in MiB, .compute.major and .minor); a MIG
-    profile in "mixed" strategy has a product and memory of its own.
+    profile in "mixed" strategy has a product and memory of its own. Where the device plugin hands one GPU to several
+    pods, .replicas tells to how many: allocatable counts each of them, a class counts GPUs.
     """
     labels = node.get("metadata", {}).get("labels") or {}
     allocatable = node.get("status", {}).get("allocatable") or {}
@@ -55,13 +56,16 @@ def gpus_of_node(node: Mapping[str, Any]) -> frozenset[GpuClass]:
         if product is None:
             continue  # nothing is known of it: a plan on the spec alone is honest, a plan on a guess is not
         memory = labels.get(f"{prefix.removesuffix(_SHARED)}.memory", "")
+        replicas = labels.get(f"{prefix.removesuffix(_SHARED)}.replicas", "")
+        shared_by = max(1, int(replicas)) if replicas.isdigit() else 1
         found.add(
             GpuClass(
                 memory_bytes=int(memory) << 20 if memory.isdigit() else None,
                 compute_capability=_compute_capability(labels),
                 product=product,
                 resource_name=resource,
-                per_node=int(amount),
+                per_node=max(1, int(amount) // shared_by),
+                shared_by=shared_by,
             )
         )
     return frozenset(found)

@@ -13,6 +13,8 @@ from mistral_vllm.layer_types import LayerType
 from mistral_vllm.layout import AttentionLayout
 
 CONCURRENT_BATCHES: Final = 2  # async scheduling keeps two batches in flight
+KEPT_BACK: Final = 0.05
+"""Share of the KV cache that a length chosen for the user leaves over: working memory is an estimate."""
 _CUDA_CONTEXT_BYTES: Final = 512 * 2**20
 _CUDA_GRAPHS_BYTES: Final = 512 * 2**20
 
@@ -56,6 +58,7 @@ class MemoryPlan:
     kv_cache: KVCachePlan
     fits: bool
     largest_max_model_len_tokens: int  # 0 when nothing fits
+    advised_max_model_len_tokens: int  # whole blocks, with KEPT_BACK of the cache left over; 0 when nothing fits
 
 
 def group_layers(layout: AttentionLayout) -> KVGroups:
@@ -102,6 +105,10 @@ def plan_memory(
     def per_request(length: int) -> tuple[int, int]:
         return _blocks_per_request(layout, groups, length, block_size_tokens, max_num_batched_tokens)
 
+    def longest(within: float) -> int:
+        limit = max(geometry.max_model_len_tokens, max_model_len_tokens)
+        return _largest(limit, lambda length: per_request(length)[0] <= within)
+
     needed, sliding_tokens = per_request(max_model_len_tokens)
     concurrency = blocks / needed
     return MemoryPlan(
@@ -120,9 +127,8 @@ def plan_memory(
             concurrent_sequences=concurrency,
         ),
         fits=blocks >= needed,
-        largest_max_model_len_tokens=_largest(
-            max(geometry.max_model_len_tokens, max_model_len_tokens), lambda length: per_request(length)[0] <= blocks
-        ),
+        largest_max_model_len_tokens=longest(blocks),
+        advised_max_model_len_tokens=longest(blocks * (1 - KEPT_BACK)) // block_size_tokens * block_size_tokens,
     )
 
 

@@ -1,17 +1,20 @@
 """Where a model may run: one plan, and the classes of GPU that it holds for.
 
-The most capable class that admits a plan leads: its backend and its batch sizes are taken. Every other class that
-would run exactly the same command is admitted beside it; the rest is left out, each with its reason.
+A spec's constraints filter the classes first; :mod:`mistral_operator.planning.admission` asks those that remain.
 """
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 from mistral_operator.api.conditions import Reason
 from mistral_operator.api.spec import GpuSpec, MistralDeploymentSpec
+from mistral_operator.planning.admission import LeftOut, admit, refuse_what_does_not_fit
+from mistral_operator.planning.batches import with_batch_defaults
+from mistral_operator.planning.context_length import plan_what_fits
 from mistral_operator.planning.facts import GpuClass, ModelFacts
-from mistral_operator.planning.fit import Remedies, what_would_fit, why_it_does_not_fit
+from mistral_operator.planning.fit import Remedies
 from mistral_operator.planning.inventory import Inventory
 from mistral_operator.planning.memory import MemoryPlan
 from mistral_operator.planning.plan import Plan, make_plan
@@ -24,19 +27,12 @@ from mistral_vllm.profiles import Profile
 
 IN_THE_SPEC: Final = Remedies(
     shorter="set spec.engine.maxModelLen to {tokens} or less",
-    more_gpus="raise spec.parallelism.tensor",
+    more_gpus="raise spec.parallelism.tensor to {gpus}",
     larger_gpus="add larger GPUs",
     match="Widen spec.gpu, lower spec.parallelism, or add such a node",
+    length="spec.engine.maxModelLen",
 )
 """What helps a model of a spec on the GPUs of a cluster."""
-
-
-@dataclass(frozen=True, slots=True)
-class LeftOut:
-    """A class of GPU that pods may not run on, and why."""
-
-    gpu: GpuClass
-    message: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +102,10 @@ def place_request(
             f"no node offers {resource} with GPU Feature Discovery's labels",
             remedies.match,
         )
-    admitted, left_out = _filter(there, lambda gpu: _too_few(gpu, request.tensor_parallel))
+    admitted, left_out = _filter(
+        there,
+        lambda gpu: _too_few(gpu, request.tensor_parallel) or _shared(gpu, request.gpu_memory_utilization),
+    )
     return _lead(facts, request, admitted, left_out, profiles, remedies)
 
 
@@ -132,8 +131,8 @@ def _on_the_spec_alone(
     profiles: Sequence[Profile],
     remedies: Remedies,
 ) -> Placement:
-    plan = make_plan(facts, request, profiles)
-    _refuse_what_does_not_fit(plan, remedies)
+    plan = plan_what_fits(facts, request, profiles, remedies)
+    refuse_what_does_not_fit(plan, remedies)
     described = "spec.gpu" if spec.gpu.min_memory or spec.gpu.min_compute_capability else "the model"
     if not inventory.readable:
         message = (
@@ -160,7 +159,7 @@ def _filter(
         if why is None:
             admitted.append(gpu)
         else:
-            left_out.append(LeftOut(gpu, why))
+            left_out.append(LeftOut(gpu, Reason.NO_MATCHING_GPU, why))
     return admitted, left_out
 
 
@@ -176,7 +175,8 @@ def _excluded(spec: MistralDeploymentSpec, gpu: GpuClass) -> str | None:
         return f"less memory than spec.gpu.minMemory {wanted.min_memory}"
     if lacks_capability(wanted, gpu):
         return f"below spec.gpu.minComputeCapability {wanted.min_compute_capability}"
-    return _too_few(gpu, needed)
+    named = gpu.product in (wanted.products or ())  # who names it wants it, shared or not
+    return _too_few(gpu, needed) or (None if named else _shared(gpu, spec.engine.gpu_memory_utilization))
 
 
 def lacks_memory(wanted: GpuSpec, gpu: GpuClass) -> bool:
@@ -194,7 +194,20 @@ def lacks_capability(wanted: GpuSpec, gpu: GpuClass) -> bool:
     return gpu.compute_capability is None or gpu.compute_capability < least
 
 
+def _shared(gpu: GpuClass, utilization: float) -> str | None:
+    """Say why a GPU that several pods share is none to plan on: vLLM takes its part of the whole memory."""
+    if utilization * gpu.shared_by <= 1:
+        return None
+    return (
+        f"shared by {gpu.shared_by} pods, of which vLLM would take {utilization:.0%} of the memory: set "
+        f"spec.engine.gpuMemoryUtilization to {math.floor(100 / gpu.shared_by) / 100} or less, or name the product in "
+        "spec.gpu.products to take it all the same"
+    )
+
+
 def _too_few(gpu: GpuClass, needed: int) -> str | None:
+    if gpu.shared_by > 1 and needed > 1:
+        return f"shared by {gpu.shared_by} pods: one that needs {needed} may be handed the same GPU twice"
     if (gpu.per_node or 0) >= needed:
         return None
     return f"a node has at most {gpu.per_node} of them, a pod needs {needed}"
@@ -209,58 +222,39 @@ def _lead(
     facts: ModelFacts,
     request: PlanRequest,
     admitted: Sequence[GpuClass],
-    left_out: list[LeftOut],
+    left_out: Sequence[LeftOut],
     profiles: Sequence[Profile],
     remedies: Remedies,
 ) -> Placement:
     if not admitted:
         raise _no_match(left_out, remedies)
-    leader: Plan | None = None
-    classes: list[GpuClass] = []
-    memory: list[MemoryPlan] = []
-    first_error: Unplannable | None = None
-    for gpu in admitted:
-        wanted = request if leader is None else _like(request, leader)
-        try:
-            plan = make_plan(facts, replace(wanted, gpu=gpu), profiles)
-            _refuse_what_does_not_fit(plan, remedies)
-        except Unplannable as error:
-            first_error = first_error or error
-            left_out.append(LeftOut(gpu, error.message))
-            continue
-        if leader is None or (plan.args, plan.env) == (leader.args, leader.env):
-            leader = leader or plan
-            classes.append(gpu)
-            memory += [plan.memory] if plan.memory is not None else []
-        else:
-            left_out.append(LeftOut(gpu, f"would run {_backends(plan)} instead of {_backends(leader)}"))
-    if leader is None:
-        raise first_error or AssertionError("no class was asked")
-    message = f"planned for {' and '.join(str(gpu) for gpu in classes)}"
-    if left_out:
-        message += f"; left out: {'; '.join(f'{left.gpu}: {left.message}' for left in left_out)}"
+    admission = admit(facts, request, admitted, profiles, remedies)
+    leader, unfit = admission.plans[0], (*left_out, *admission.left_out)
+    classes = tuple(plan.request.gpu for plan in admission.plans)
+    message = f"planned for {_listed(classes)}{_batches_told(request, leader, classes)}"
+    if unfit:
+        message += f"; left out: {'; '.join(f'{left.gpu}: {left.message}' for left in unfit)}"
+    memory = (plan.memory for plan in admission.plans if plan.memory is not None)
     smallest = min(memory, key=lambda found: found.total_bytes, default=None)
-    return Placement(leader, tuple(classes), tuple(left_out), Reason.GPU_FOUND, message, smallest)
+    if all(gpu.memory_bytes is None for gpu in classes):
+        message += "; no label tells the GPU's memory, so whether the model fits is not known"
+        return Placement(leader, classes, unfit, Reason.GPU_NOT_DESCRIBED, message, None)
+    return Placement(leader, classes, unfit, Reason.GPU_FOUND, message, smallest)
 
 
-def _like(request: PlanRequest, leader: Plan) -> PlanRequest:
-    """Ask for the leader's batch sizes: vLLM's defaults differ by GPU, and pods of one Deployment cannot."""
-    return replace(
-        request,
-        max_num_seqs=leader.request.max_num_seqs,
-        max_num_batched_tokens=leader.request.max_num_batched_tokens,
-    )
+def _batches_told(request: PlanRequest, leader: Plan, classes: Iterable[GpuClass]) -> str:
+    """Say whose batch sizes all classes get, where vLLM would take others on some of them."""
+    taken = leader.request
+    for gpu in classes:
+        own = with_batch_defaults(replace(request, gpu=gpu))
+        if (own.max_num_batched_tokens, own.max_num_seqs) != (taken.max_num_batched_tokens, taken.max_num_seqs):
+            return (
+                f", all with the batches that vLLM has for {leader.request.gpu.product}: "
+                f"{taken.max_num_batched_tokens:,} tokens, {taken.max_num_seqs:,} sequences"
+            )
+    return ""
 
 
-def _backends(plan: Plan) -> str:
-    return f"{' and '.join(sorted(set(plan.decision.backends.values())))} in {plan.precision.dtype}"
-
-
-def _refuse_what_does_not_fit(plan: Plan, remedies: Remedies) -> None:
-    if plan.memory is not None and not plan.memory.fits:
-        raise Unplannable(
-            Problem.HARDWARE,
-            Reason.DOES_NOT_FIT,
-            why_it_does_not_fit(plan, plan.memory),
-            what_would_fit(plan.memory, remedies),
-        )
+def _listed(classes: Sequence[GpuClass]) -> str:
+    *others, last = map(str, classes)
+    return f"{', '.join(others)} and {last}" if others else last

@@ -5,20 +5,23 @@ answer raises :class:`Unplannable`, so that there is either a whole plan or one 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from mistral_operator.planning import engine_args
+from mistral_operator.planning.batches import with_batch_defaults
 from mistral_operator.planning.engine_gaps import engine_gaps
 from mistral_operator.planning.facts import ModelFacts, WeightFormat
 from mistral_operator.planning.geometry import Geometry, read_geometry
-from mistral_operator.planning.memory import MemoryPlan, plan_memory
+from mistral_operator.planning.memory import MemoryPlan
+from mistral_operator.planning.parallelism import refuse_uneven
 from mistral_operator.planning.precision import Precision, resolve_precision
 from mistral_operator.planning.problems import PlanReason, Problem, Unplannable
 from mistral_operator.planning.request import PlanRequest
+from mistral_operator.planning.sizing import memory_assumptions, size_memory
 from mistral_operator.planning.weights import size_weights
 from mistral_vllm.attention_facts import AttentionFacts, EngineFeatures, features_of
-from mistral_vllm.backends import XFORMERS, Platform
+from mistral_vllm.backends import Platform
 from mistral_vllm.decision import BackendDecision, NoValidBackend, decide
 from mistral_vllm.decoder import ConfigFormat, Decoder, find_decoder
 from mistral_vllm.engine_reading import engine_override
@@ -26,8 +29,6 @@ from mistral_vllm.files import ConfigFiles, read_files
 from mistral_vllm.layout import AttentionLayout
 from mistral_vllm.profiles import Profile, find_profile
 from mistral_vllm.reasons import EngineReason, Finding, Unsupported
-
-_GIB = 2**30
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,6 @@ def make_plan(facts: ModelFacts, request: PlanRequest, profiles: Sequence[Profil
     layout, decoder = _read(facts, files)
     beside = files.config if files.format is ConfigFormat.MISTRAL else None
     geometry = read_geometry(decoder, len(layout.layers), beside=beside)
-    _check_parallelism(facts, geometry, request)
     max_model_len, length_overrides, length_findings = _max_model_len(facts, geometry, decoder, request)
     _check_weights(facts)
     load_format = _load_format(facts, files.format)
@@ -91,14 +91,15 @@ def make_plan(facts: ModelFacts, request: PlanRequest, profiles: Sequence[Profil
         compute_capability=request.gpu.compute_capability,
         platform=request.runtime.platform,
     )
+    refuse_uneven(facts.id, geometry, request.tensor_parallel, precision.quantized)
     engine_args.refuse_conflicts(request)
     features = features_of(request.extra_args, request.env)
     decision = _decide(facts, request, layout, geometry, precision, max_model_len, features, profiles)
     overrides, engine_findings = _overrides(facts, files, layout, decoder, request)
     overrides = _merge(overrides, length_overrides)
-    request = _with_batch_defaults(request)
+    request = with_batch_defaults(request)
     weights = size_weights(facts, load_format, geometry, decoder, files.chosen, precision)
-    memory = _memory(request, layout, geometry, precision, decision, features, max_model_len, weights.size_bytes)
+    memory = size_memory(request, layout, geometry, precision, decision, features, max_model_len, weights.size_bytes)
     attention, attention_env = engine_args.attention_args(decision, request.runtime)
     return Plan(
         facts=facts,
@@ -127,7 +128,7 @@ def make_plan(facts: ModelFacts, request: PlanRequest, profiles: Sequence[Profil
             *precision.findings,
             *engine_gaps(decoder, max_model_len),
         ),
-        assumptions=(*request.assumptions, *weights.assumptions, *_memory_assumptions(request, memory)),
+        assumptions=(*request.assumptions, *weights.assumptions, *memory_assumptions(request, memory)),
     )
 
 
@@ -141,18 +142,6 @@ def _read(facts: ModelFacts, files: ConfigFiles) -> tuple[AttentionLayout, Decod
             f"the attention layout of {facts.id} cannot be read: {error.message}",
             "Correct the file, or choose a revision of the model whose config is consistent",
         ) from error
-
-
-def _check_parallelism(facts: ModelFacts, geometry: Geometry, request: PlanRequest) -> None:
-    gpus = request.tensor_parallel
-    if geometry.heads % gpus or (geometry.kv_heads % gpus and gpus % geometry.kv_heads):
-        raise Unplannable(
-            Problem.PLACEMENT,
-            PlanReason.PARALLELISM_INVALID,
-            f"{facts.id} has {geometry.heads} attention heads and {geometry.kv_heads} KV heads, "
-            f"which {gpus} GPUs cannot share",
-            "Choose a number of GPUs that divides the heads, such as 1, 2, 4 or 8",
-        )
 
 
 def _max_model_len(
@@ -279,61 +268,6 @@ def _merge(left: Mapping[str, Any], right: Mapping[str, Any]) -> dict[str, Any]:
     if "text_config" in left and "text_config" in right:
         merged["text_config"] = {**left["text_config"], **right["text_config"]}
     return merged
-
-
-def _with_batch_defaults(request: PlanRequest) -> PlanRequest:
-    """Fill batch sizes with vLLM's own defaults (engine/arg_utils.py): plan and engine agree once they are said.
-
-    From 70 GiB on, A100 apart, vLLM serves 1024 sequences in batches of 8192 tokens; else 256 in 2048, and 128 on the
-    CPU. An A100 without a product label is told by its compute capability, 8.0, which only it and its kin have.
-    """
-    gpu, on_cuda = request.gpu, request.runtime.platform is Platform.CUDA
-    is_a100 = "A100" in (gpu.product or "").upper() or gpu.compute_capability == (8, 0)
-    large = on_cuda and (gpu.memory_bytes or 0) >= 70 * _GIB and not is_a100
-    tokens = request.max_num_batched_tokens or (8192 if large else 2048)
-    seqs = request.max_num_seqs or min(tokens, 1024 if large else 256 if on_cuda else 128)
-    return replace(request, max_num_seqs=seqs, max_num_batched_tokens=tokens)
-
-
-def _memory(
-    request: PlanRequest,
-    layout: AttentionLayout,
-    geometry: Geometry,
-    precision: Precision,
-    decision: BackendDecision,
-    features: EngineFeatures,
-    max_model_len: int,
-    weights_bytes: int | None,
-) -> MemoryPlan | None:
-    gpu_bytes = request.gpu.memory_bytes
-    if weights_bytes is None or gpu_bytes is None or request.runtime.platform is not Platform.CUDA:
-        return None
-    backend = request.runtime.backend(XFORMERS) if decision.uses_xformers else None
-    return plan_memory(
-        layout,
-        geometry,
-        gpu_bytes=gpu_bytes,
-        utilization=request.gpu_memory_utilization,
-        weights_bytes=weights_bytes,
-        tensor_parallel=request.tensor_parallel,
-        dtype_bytes=precision.dtype_bytes,
-        kv_dtype_bytes=precision.kv_cache_dtype_bytes,
-        block_size_tokens=features.block_size_tokens or (backend.kernel_block_size if backend else 16),
-        max_model_len_tokens=max_model_len,
-        max_num_batched_tokens=request.max_num_batched_tokens or 0,
-        max_num_seqs=request.max_num_seqs or 0,
-    )
-
-
-def _memory_assumptions(request: PlanRequest, memory: MemoryPlan | None) -> tuple[str, ...]:
-    if request.runtime.platform is Platform.CPU:
-        return ("memory: not planned for the CPU runtime, whose KV cache is sized by VLLM_CPU_KVCACHE_SPACE",)
-    if memory is None:
-        return ()
-    working = ("working memory (activations, CUDA graphs, CUDA context): estimated; vLLM measures it when it starts",)
-    if request.runtime.release is None or request.runtime.release.first_minor != 26:
-        return (*working, f"KV cache: reserved by vLLM 0.26's rules; those of {request.runtime.version} were not read")
-    return working
 
 
 def _architecture(files: ConfigFiles) -> str | None:

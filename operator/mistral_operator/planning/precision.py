@@ -1,11 +1,12 @@
 """Which dtypes a deployment runs in: what is asked for, else what the checkpoint says, as vLLM resolves it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from mistral_operator.planning.facts import ModelFacts, WeightFormat
 from mistral_operator.planning.problems import PlanReason, Problem, Unplannable
+from mistral_operator.planning.quantization import Quantization, read_quantization
 from mistral_vllm.backends import ComputeCapability, Platform
 from mistral_vllm.decoder import Decoder
 from mistral_vllm.mistral_sliding_window import dtype_of
@@ -33,8 +34,13 @@ class Precision:
 
     dtype: str
     kv_cache_dtype: str  # what the cache really holds; "auto" is dtype
-    quantization: str | None
+    quantized: Quantization | None
     findings: tuple[Finding, ...] = ()
+
+    @property
+    def quantization(self) -> str | None:
+        """The method that weights are quantised with, as the file names it."""
+        return None if self.quantized is None else self.quantized.method
 
     @property
     def dtype_bytes(self) -> int:
@@ -63,7 +69,7 @@ def resolve_precision(
     Raises
     ------
     Unplannable
-        For a dtype vLLM does not have, or one this GPU cannot compute in.
+        For a dtype vLLM does not have, or for what this GPU cannot compute in.
     """
     no_bfloat16 = platform is Platform.CUDA and compute_capability is not None and compute_capability < _AMPERE
     findings: list[Finding] = []
@@ -90,7 +96,9 @@ def resolve_precision(
                     f"the checkpoint is bfloat16; compute capability {compute_capability} runs it in float16",
                 )
             )
-    quantization, checkpoints_kv = _quantization((config, decoder.written))
+    quantization = read_quantization((config, decoder.written))
+    _refuse_older_gpu(quantization, compute_capability if platform is Platform.CUDA else None)
+    checkpoints_kv = None if quantization is None else quantization.kv_cache_dtype
     if kv_cache_dtype not in _KV_CACHE_BYTES:
         raise _unknown_dtype("KV cache dtype", kv_cache_dtype, _KV_CACHE_BYTES)
     if kv_cache_dtype == "auto" and checkpoints_kv is not None:
@@ -101,6 +109,19 @@ def resolve_precision(
             )
         )
     return Precision(chosen, kv_cache_dtype, quantization, tuple(findings))
+
+
+def _refuse_older_gpu(quantization: Quantization | None, capability: ComputeCapability | None) -> None:
+    """Refuse a GPU that has no kernels for these weights, which vLLM does only after it was started."""
+    least = None if quantization is None else quantization.min_compute_capability
+    if least is None or capability is None or capability >= least:
+        return
+    raise Unplannable(
+        Problem.HARDWARE,
+        PlanReason.GPU_TOO_OLD,
+        f"weights quantised with {quantization} need compute capability {least}, the GPU has {capability}",
+        "Choose a newer GPU, or a checkpoint quantised in another way",
+    )
 
 
 def _unknown_dtype(what: str, value: str | None, known: Mapping[str, Any]) -> Unplannable:
@@ -119,26 +140,3 @@ def _written_dtype(facts: ModelFacts, config: Mapping[str, Any], decoder: Decode
             return stored.pop() if len(stored) == 1 else "float32"  # what all of them can be cast to
     written = dtype_of(config, decoder)
     return written if written in _DTYPE_BYTES else "bfloat16"
-
-
-def _quantization(sources: Sequence[Mapping[str, Any]]) -> tuple[str | None, str | None]:
-    """Return the quantisation method, and what it turns an automatic KV cache dtype into.
-
-    ``compression_config`` is an older word for ``quantization_config``; ``quantization`` is params.json's. A
-    ``kv_cache_scheme``, or ModelOpt's ``kv_cache_quant_algo``, decides the cache (vLLM's layers/attention/attention.py,
-    utils/torch_utils.py).
-    """
-    words = ("quantization_config", "compression_config", "quantization")
-    for quantization in (source.get(word) for source in sources for word in words):
-        if not isinstance(quantization, Mapping) or not quantization:
-            continue
-        written = quantization.get("quant_method", quantization.get("qformat_weight"))
-        method = written if isinstance(written, str) else None
-        inner = quantization.get("quantization")
-        places = (quantization, inner) if isinstance(inner, Mapping) else (quantization,)
-        if any(place.get("kv_cache_scheme") is not None for place in places):
-            return method, "fp8"
-        algorithms = {str(place.get("kv_cache_quant_algo")).upper() for place in places}
-        known = [name for name in ("FP8", "NVFP4") if name in algorithms]
-        return method, known[0].lower() if known and (method or "").startswith("modelopt") else None
-    return None, None

@@ -25,6 +25,7 @@ class PlanReason(StrEnum):
     GPU_TOO_OLD = "GPUTooOld"
     WEIGHTS_UNREADABLE = "WeightsUnreadable"
     RUNTIME_UNKNOWN = "RuntimeUnknown"
+    ANOTHER_PLAN = "AnotherPlan"  # of a class of GPU that would run something else than the leading one
 
 
 class Unplannable(Exception):

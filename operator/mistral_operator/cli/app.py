@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from mistral_operator.cli.crd import crd
+from mistral_operator.cli.doctor.command import doctor
 from mistral_operator.cli.plan import plan
 from mistral_operator.cli.rbac import rbac
 from mistral_operator.cli.run import run
@@ -19,6 +20,7 @@ app = typer.Typer(
 )
 app.command()(plan)
 app.command()(run)
+app.command()(doctor)
 app.command()(crd)
 app.command()(rbac)
 

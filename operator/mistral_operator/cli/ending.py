@@ -1,4 +1,4 @@
-"""How the command ends when there is no plan: one sentence, the next step, an exit code."""
+"""How a command ends when it cannot do what it was asked: one sentence, the next step, an exit code."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,6 +15,7 @@ class ExitCode(IntEnum):
     """What the command's exit code tells a script."""
 
     PLANNED = 0
+    PROBLEMS = 1  # the doctor found something that does not work
     USAGE = 2  # a flag, a file or a context that means nothing
     MODEL = 3  # the model or its layout cannot be read
     PLACEMENT = 4  # no valid backend, or it does not fit

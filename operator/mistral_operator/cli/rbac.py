@@ -1,6 +1,6 @@
 """``mistral-operator rbac``: the operator's rights, as manifests to apply."""
 
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -8,11 +8,13 @@ from mistral_operator.cli.yaml_text import yaml_text
 from mistral_operator.cluster.rbac import rbac_manifests
 from mistral_operator.controller.settings import LeaseSettings
 
+DEFAULT_ACCOUNT: Final = "mistral-operator"
+
 
 def rbac(
     *,
     namespace: Annotated[str, typer.Option(help="Namespace of the operator.")] = LeaseSettings.namespace,
-    service_account: Annotated[str, typer.Option(help="Its ServiceAccount.")] = "mistral-operator",
+    service_account: Annotated[str, typer.Option(help="Its ServiceAccount.")] = DEFAULT_ACCOUNT,
     lease_name: Annotated[str, typer.Option(help="Name of its Lease.")] = LeaseSettings.name,
     nodes: Annotated[bool, typer.Option("--nodes/--no-nodes", help="Whether it may read nodes.")] = True,
 ) -> None:

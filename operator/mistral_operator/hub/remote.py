@@ -28,6 +28,16 @@ _COMMIT: Final = re.compile(r"[0-9a-f]{40}")
 _CREDENTIALS: Final = re.compile(r"//[^/@]*@")
 
 
+def endpoint_of(given: str | None) -> str:
+    """Return the hub's URL: the one given, else ``HF_ENDPOINT``'s, else https://huggingface.co."""
+    return (given or constants.ENDPOINT).rstrip("/")
+
+
+def without_credentials(endpoint: str) -> str:
+    """Return a URL as it may be shown."""
+    return _CREDENTIALS.sub("//", endpoint)
+
+
 @dataclass(frozen=True, slots=True)
 class HubReader:
     """Reads models from one hub.
@@ -67,8 +77,8 @@ class HubReader:
             validate_repo_id(model_id)
         except HFValidationError:
             raise InvalidModelIdError(model_id) from None
-        endpoint = (self.endpoint or constants.ENDPOINT).rstrip("/")
-        shown = _CREDENTIALS.sub("//", endpoint)
+        endpoint = endpoint_of(self.endpoint)
+        shown = without_credentials(endpoint)
         cache = FactsCache(Path(self.cache_dir or constants.HF_ASSETS_CACHE) / "mistral-operator", shown, model_id)
         commit = revision if _COMMIT.fullmatch(revision) else None
         if self.offline or is_offline_mode():

@@ -1,0 +1,34 @@
+"""Whether the API server's release is one that the operator is tested with."""
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+from mistral_operator.cli.doctor.facts import Server, Unread
+from mistral_operator.cli.doctor.finding import Check, Finding, ok, warning
+from mistral_operator.cli.doctor.reasons import DoctorReason
+
+OLDEST: Final = (1, 31)
+NEWEST: Final = (1, 37)
+_RELEASE: Final = re.compile(r"v?(\d+)\.(\d+)")  # what follows is the distribution's: v1.33.4-eks-abc, v1.34.1+k3s1
+_TESTED: Final = f"{OLDEST[0]}.{OLDEST[1]} to {NEWEST[0]}.{NEWEST[1]}"
+
+
+def check_api_server(server: Server) -> Iterator[Finding]:
+    """Yield one finding: a cluster that does not answer ends the command before."""
+    about = f"API server {server.url}"
+    found = None if isinstance(server.version, Unread) else _RELEASE.match(server.version)
+    if found is None:
+        why = server.version.why if isinstance(server.version, Unread) else f"it calls itself {server.version!r}"
+        message = f"does not tell its release: {why}"
+        step = f"Compare it with {_TESTED}, which are tested"
+        yield warning(Check.API_SERVER, about, DoctorReason.VERSION_UNKNOWN, message, step)
+        return
+    release = (int(found[1]), int(found[2]))
+    if OLDEST <= release <= NEWEST:
+        message = f"Kubernetes {server.version}; the operator is tested with {_TESTED}"
+        yield ok(Check.API_SERVER, about, DoctorReason.VERSION_TESTED, message)
+        return
+    age, step = ("older", "Upgrade the cluster") if release < OLDEST else ("newer", "Look for a newer operator")
+    message = f"Kubernetes {server.version} is {age} than what the operator is tested with, {_TESTED}"
+    yield warning(Check.API_SERVER, about, DoctorReason.VERSION_NOT_TESTED, message, step)

@@ -1,0 +1,20 @@
+"""Findings as JSON values: what ``-o json`` prints."""
+
+from collections.abc import Iterable
+
+from mistral_operator.cli.doctor.finding import Finding
+
+
+def findings_document(findings: Iterable[Finding]) -> list[dict[str, str]]:
+    """Return one object for each finding, in their order; ``next`` is empty where there is nothing to do."""
+    return [
+        {
+            "check": str(one.check),
+            "status": str(one.level),
+            "object": one.object,
+            "reason": one.reason,
+            "message": one.message,
+            "next": one.next_step,
+        }
+        for one in findings
+    ]

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import secrets
+import signal
 import socket
 import sys
 from pathlib import Path
@@ -76,6 +77,8 @@ def run(
     """Run the operator: watch MistralDeployments, plan them, and keep their pods as planned."""
     if log_level not in ("DEBUG", "INFO", "WARNING", "ERROR") or log_format not in ("json", "text"):
         raise typer.BadParameter("--log-level is DEBUG, INFO, WARNING or ERROR; --log-format is json or text")
+    # while it loads: the first process of a container is not ended by a signal that it does not handle
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     from mistral_operator.api.spec import RuntimeSpec  # noqa: PLC0415 - nobody who only plans should wait for it
     from mistral_operator.planning.wishes import Defaults  # noqa: PLC0415
 

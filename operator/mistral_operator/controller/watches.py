@@ -85,9 +85,11 @@ async def watch(
     async def log_in(**_: Any) -> kopf.ConnectionInfo:
         return await _connection(client)
 
+    identity: Any = names.MANAGER  # else kopf asks for a user's name, and the number that a pod runs as has none
     await kopf.operator(
         registry=registry,
         settings=_settings(),
+        identity=identity,
         clusterwide=not namespaces,
         namespaces=namespaces,
         ready_flag=started,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mistral_operator.api.conditions import ConditionType, Phase, Reason
+from mistral_operator.api.conditions import ConditionType, Phase, PodReason, Reason
 from mistral_operator.hub.errors import HubReason
 from mistral_operator.planning.problems import PlanReason
 from mistral_operator.rendering.problems import RenderingReason
@@ -14,8 +14,8 @@ from mistral_vllm.reasons import DecisionReason, EngineReason, FindingReason, La
 
 PAGE = (Path(__file__).parents[2] / "docs" / "mistraldeployment.md").read_text(encoding="utf-8")
 REASONS: list[type[StrEnum]] = [
-    Reason, HubReason, PlanReason, RenderingReason, DecisionReason, EngineReason, FindingReason, LayoutReason,
-    RejectionReason,
+    Reason, PodReason, HubReason, PlanReason, RenderingReason, DecisionReason, EngineReason, FindingReason,
+    LayoutReason, RejectionReason,
 ]  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from devcluster.hub import HubServer, Kind
 from mistral_operator.cluster.errors import ConflictError, UnreachableError
 from mistral_operator.cluster.rbac import operator_rules
 from mistral_operator.cluster.resources import DEPLOYMENTS, MISTRAL_DEPLOYMENTS, PODS, SERVICES
+from mistral_operator.controller.crash_logs import CrashLogs
 from mistral_operator.controller.keys import Key
 from mistral_operator.controller.metrics import Metrics
 from mistral_operator.controller.models import Models
@@ -124,6 +125,7 @@ def on(tmp_path: Path) -> Iterator[On]:
                             metrics=metrics,
                             log=log,
                         ),
+                        crash_logs=CrashLogs(cluster, lambda _: None, log),
                         defaults=DEFAULTS,
                         profiles=(),
                         identity="operator-1",

@@ -8,7 +8,6 @@ from mistral_operator.api.conditions import ConditionStatus, ConditionType, Cond
 from mistral_operator.api.status import Condition, MistralDeploymentStatus
 from mistral_operator.planning.verdict import Verdict, decide_plan
 from mistral_operator.status.observed import Observed
-from mistral_operator.status.pods import why_not_ready
 from mistral_operator.status.report import Subject, report, report_invalid
 from mistral_operator.status.transitions import Note, transitions
 from unit.planning_on_clusters import H200, circumstances, spec
@@ -49,6 +48,8 @@ CRASHED = {"terminated": {"reason": "Error", "exitCode": 1, "message": "RuntimeE
 CRASHING = pod(
     containerStatuses=container({"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 5m0s"}}, CRASHED)
 )
+LOADING = pod(containerStatuses=container({"running": {"startedAt": NOON}}))
+QUOTA = 'pods "m-1" is forbidden: exceeded quota: gpu, requested: pods=1, used: pods=1, limited: pods=1'
 UNSCHEDULABLE = {
     "type": "PodScheduled",
     "status": "False",
@@ -89,21 +90,24 @@ SERVING = Observed.of(deployment(1, 1, 1), [pod(ready=True)])
             deployment(seen=0), [], 1, "NoPodAvailable", "RollingOut", False, Phase.SCHEDULING, id="not seen yet"
         ),
         pytest.param(
-            deployment(1, 1), [pod()], 1, "NoPodAvailable", "RollingOut", False, Phase.LOADING, id="loading"
+            deployment(1, 1), [pod()], 1, "NoPodAvailable", "RollingOut", False, Phase.PULLING, id="on a node"
         ),
         pytest.param(
-            deployment(1, 1), [pod(node=None, conditions=[UNSCHEDULABLE])], 1, "NoPodAvailable", "RollingOut", False,
+            deployment(1, 1), [LOADING], 1, "NoPodAvailable", "RollingOut", False, Phase.LOADING, id="loading"
+        ),
+        pytest.param(
+            deployment(1, 1), [pod(node=None, conditions=[UNSCHEDULABLE])], 1, "InsufficientGPU", "RollingOut", False,
             Phase.SCHEDULING, id="no node",
         ),
         pytest.param(
-            deployment(1, 1), [CRASHING], 1, "NoPodAvailable", "RollingOut", False, Phase.FAILED, id="crash loop"
+            deployment(1, 1), [CRASHING], 1, "ContainerCrashed", "RollingOut", False, Phase.FAILED, id="crash loop"
         ),
         pytest.param(
             deployment(1, 1, 1), [pod(ready=True)], 1, "PodsAvailable", "RolledOut", True, Phase.READY, id="serving"
         ),
         pytest.param(
-            deployment(2, 2, 1), [pod(ready=True), CRASHING], 2, "PodsAvailable", "RollingOut", False, Phase.DEGRADED,
-            id="one of two crashes: never Ready",
+            deployment(2, 2, 1), [pod(ready=True), CRASHING], 2, "PodsAvailable", "ContainerCrashed", False,
+            Phase.DEGRADED, id="one of two crashes: never Ready",
         ),
         pytest.param(
             deployment(1, 0, 1), [pod(ready=True)], 1, "PodsAvailable", "RollingOut", False, Phase.DEGRADED,
@@ -116,11 +120,11 @@ SERVING = Observed.of(deployment(1, 1, 1), [pod(ready=True)])
         pytest.param(
             deployment(1, 1, 0, conditions=[
                 {"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"}]),
-            [pod()], 1, "NoPodAvailable", "RolloutStalled", False, Phase.LOADING, id="stalled",
+            [LOADING], 1, "NoPodAvailable", "RolloutStalled", False, Phase.LOADING, id="stalled",
         ),
         pytest.param(
-            deployment(0, 0, 0, conditions=[{"type": "ReplicaFailure", "status": "True", "message": "exceeded quota"}]),
-            [], 1, "NoPodAvailable", "RollingOut", False, Phase.SCHEDULING, id="quota",
+            deployment(0, 0, 0, conditions=[{"type": "ReplicaFailure", "status": "True", "message": QUOTA}]),
+            [], 1, "QuotaExceeded", "RollingOut", False, Phase.SCHEDULING, id="quota",
         ),
         pytest.param(deployment(), [], 0, "ScaledToZero", "RolledOut", False, Phase.STOPPED, id="scaled to zero"),
         pytest.param(
@@ -145,47 +149,18 @@ def test_rollout(
     assert status.phase is phase
 
 
-@pytest.mark.parametrize(
-    ("pods", "words"),
-    [
-        pytest.param([], None, id="no pods"),
-        pytest.param([pod(ready=True)], None, id="all well"),
-        pytest.param([pod()], None, id="just not ready yet"),
-        pytest.param(
-            [pod(containerStatuses=container({"waiting": {"reason": "ContainerCreating"}}))], None, id="starting"
-        ),
-        pytest.param(
-            [CRASHING], "pod m-1: CrashLoopBackOff, ended with Error (exit code 1): RuntimeError: no kernel", id="crash"
-        ),
-        pytest.param(
-            [pod(containerStatuses=container({"terminated": {"reason": "OOMKilled", "exitCode": 137}}))],
-            "pod m-1: ended with OOMKilled (exit code 137)", id="out of memory",
-        ),
-        pytest.param(
-            [pod(containerStatuses=container({"waiting": {"reason": "ImagePullBackOff", "message": "not found"}}))],
-            "pod m-1: ImagePullBackOff: not found", id="image",
-        ),
-        pytest.param(
-            [pod(node=None, conditions=[UNSCHEDULABLE])],
-            "pod m-1: Unschedulable: 0/5 nodes are available: 5 Insufficient nvidia.com/gpu.", id="no node",
-        ),
-        pytest.param(
-            [pod("m-0", node=None, conditions=[UNSCHEDULABLE]), CRASHING],
-            "pod m-1: CrashLoopBackOff, ended with Error (exit code 1): RuntimeError: no kernel", id="the worst speaks",
-        ),
-    ],
-)  # fmt: skip
-def test_why_pods_are_not_ready(pods: list[dict[str, Any]], words: str | None) -> None:
-    """The cluster's own words, without restart counts and back-off times: a message that moves is a write."""
-    assert why_not_ready(pods) == words
-
-
-def test_events_speak_for_a_silent_pod() -> None:
-    """A pod that has no word of its own is spoken for; one that has, is not."""
-    warnings = {"m-1": ("FailedMount", "no  such\nserver")}
-    assert why_not_ready([pod()], warnings) == "pod m-1: FailedMount: no such server"
-    assert "CrashLoopBackOff" in str(why_not_ready([CRASHING], warnings))
-    assert why_not_ready([pod(ready=True)], warnings) is None
+def test_a_cause_is_said_once() -> None:
+    """Where nobody answers, Available says why, and Ready repeats it; where somebody does, UpToDate says it."""
+    status = reported(Observed.of(deployment(1, 1), [CRASHING]))
+    words = {one.type: one.message for one in status.conditions}
+    assert (
+        words["Available"]
+        == words["Ready"]
+        == ("pod m-1: vLLM ended with exit code 1: RuntimeError: no kernel; see `kubectl logs --previous`")
+    )
+    assert words["UpToDate"] == "1 of 1 replicas are up to date, 0 available, 0 old"
+    status = reported(Observed.of(deployment(2, 2, 1), [pod("m-0", ready=True), CRASHING]), replicas=2)
+    assert said(status, ConditionType.READY) == said(status, ConditionType.UP_TO_DATE) == (FALSE, "ContainerCrashed")
 
 
 def test_pods_on_their_way_out_do_not_count() -> None:
@@ -193,7 +168,8 @@ def test_pods_on_their_way_out_do_not_count() -> None:
     leaving = pod("gone", ready=True)
     leaving["metadata"]["deletionTimestamp"] = NOON
     ended = CRASHING | {"status": CRASHING["status"] | {"phase": "Failed"}}
-    assert Observed.of(None, [leaving, ended]).pods == ()
+    observed = Observed.of(None, [leaving, ended])
+    assert (observed.pods, observed.failed) == ((), (ended,))
 
 
 def test_transition_time_moves_only_with_the_status() -> None:
@@ -288,6 +264,12 @@ MODEL, AVAILABLE, FRESH, READY, PLAN = (
         pytest.param(MODEL, (FALSE, "Gated"), (TRUE, "ModelRead"), "Normal", id="mended"),
         pytest.param(AVAILABLE, None, (FALSE, "NoPodAvailable"), None, id="pods start"),
         pytest.param(AVAILABLE, (TRUE, "PodsAvailable"), (FALSE, "NoPodAvailable"), "Warning", id="lost"),
+        pytest.param(AVAILABLE, None, (FALSE, "InsufficientGPU"), "Warning", id="a cause at once"),
+        pytest.param(AVAILABLE, (FALSE, "NoPodAvailable"), (FALSE, "CUDAOutOfMemory"), "Warning", id="a cause"),
+        pytest.param(AVAILABLE, (FALSE, "NodeLost"), (FALSE, "CUDAOutOfMemory"), "Warning", id="another cause of it"),
+        pytest.param(AVAILABLE, (FALSE, "NodeLost"), (FALSE, "NodeLost"), None, id="the same cause"),
+        pytest.param(AVAILABLE, (FALSE, "NodeLost"), (FALSE, "NoPodAvailable"), None, id="a cause that is no more"),
+        pytest.param(AVAILABLE, (FALSE, "NoPodAvailable"), (FALSE, "ImagePulling"), "Normal", id="it takes its time"),
         pytest.param(AVAILABLE, (TRUE, "PodsAvailable"), (FALSE, "ScaledToZero"), "Normal", id="sent to sleep"),
         pytest.param(AVAILABLE, (FALSE, "NoPodAvailable"), (TRUE, "PodsAvailable"), "Normal", id="serving"),
         pytest.param(READY, (TRUE, "Serving"), (FALSE, "NoPodAvailable"), None, id="the roll-up repeats"),

@@ -114,13 +114,89 @@ class Reason(StrEnum):
     DEPLOYMENT_SCALED_BY_OTHERS = "DeploymentScaledByOthers"
 
 
+class PodReason(StrEnum):
+    """Why no pod answers, as :mod:`mistral_operator.status.diagnosis` tells it: stable words, safe to match on."""
+
+    # no node takes the pod
+    INSUFFICIENT_GPU = "InsufficientGPU"
+    INSUFFICIENT_MEMORY = "InsufficientMemory"
+    INSUFFICIENT_CPU = "InsufficientCPU"
+    INSUFFICIENT_RESOURCES = "InsufficientResources"
+    UNTOLERATED_TAINT = "UntoleratedTaint"
+    AFFINITY_UNMATCHED = "AffinityUnmatched"
+    NODES_CORDONED = "NodesCordoned"
+    SCHEDULING_GATED = "SchedulingGated"
+    UNSCHEDULABLE = "Unschedulable"
+    # its volumes are not there
+    CLAIM_MISSING = "ClaimMissing"
+    CLAIM_PENDING = "ClaimPending"
+    VOLUME_ELSEWHERE = "VolumeElsewhere"
+    VOLUME_IN_USE = "VolumeInUse"
+    VOLUME_NOT_MOUNTED = "VolumeNotMounted"
+    # its image is not there
+    IMAGE_PULLING = "ImagePulling"
+    IMAGE_MISSING = "ImageMissing"
+    IMAGE_ACCESS_DENIED = "ImageAccessDenied"
+    IMAGE_NAME_INVALID = "ImageNameInvalid"
+    IMAGE_PULL_FAILED = "ImagePullFailed"
+    # its container cannot be made
+    SECRET_MISSING = "SecretMissing"  # noqa: S105 - a reason, not a secret
+    SECRET_KEY_MISSING = "SecretKeyMissing"  # noqa: S105
+    CONFIG_MAP_MISSING = "ConfigMapMissing"
+    CONFIG_MAP_KEY_MISSING = "ConfigMapKeyMissing"
+    CONTAINER_CONFIG_INVALID = "ContainerConfigInvalid"
+    CONTAINER_CANNOT_START = "ContainerCannotStart"
+    SANDBOX_FAILED = "SandboxFailed"
+    # its container ended
+    OOM_KILLED = "OOMKilled"
+    PROCESS_KILLED = "ProcessKilled"
+    CONTAINER_CRASHED = "ContainerCrashed"
+    INIT_CONTAINER_FAILED = "InitContainerFailed"
+    # vLLM said why it ended
+    WEIGHTS_GATED = "WeightsGated"
+    WEIGHTS_NOT_FOUND = "WeightsNotFound"
+    WEIGHTS_UNREACHABLE = "WeightsUnreachable"
+    WEIGHTS_MISSING = "WeightsMissing"
+    MODEL_UNSUPPORTED = "ModelUnsupported"
+    CUDA_OUT_OF_MEMORY = "CUDAOutOfMemory"
+    GPU_MEMORY_TAKEN = "GPUMemoryTaken"
+    KV_CACHE_TOO_SMALL = "KVCacheTooSmall"
+    MAX_MODEL_LEN_TOO_LONG = "MaxModelLenTooLong"
+    BACKEND_UNSUPPORTED = "BackendUnsupported"
+    DTYPE_UNSUPPORTED = "DTypeUnsupported"
+    DRIVER_TOO_OLD = "DriverTooOld"
+    NO_GPU_IN_POD = "NoGPUInPod"
+    PORT_IN_USE = "PortInUse"
+    ARGUMENT_UNKNOWN = "ArgumentUnknown"
+    ARGUMENT_INVALID = "ArgumentInvalid"
+    PLUGIN_RELEASE_MISMATCH = "PluginReleaseMismatch"
+    PLUGIN_REFUSED = "PluginRefused"
+    WINDOW_MISMATCH = "WindowMismatch"
+    DISK_FULL = "DiskFull"
+    VOLUME_NOT_WRITABLE = "VolumeNotWritable"
+    # its probes fail
+    STARTUP_TIMED_OUT = "StartupTimedOut"
+    LIVENESS_FAILED = "LivenessFailed"
+    READINESS_FAILED = "ReadinessFailed"
+    # its node gave it up
+    NODE_LOST = "NodeLost"
+    EVICTED = "Evicted"
+    NODE_REFUSED_POD = "NodeRefusedPod"
+    # the API server takes no pod
+    QUOTA_EXCEEDED = "QuotaExceeded"
+    POD_SECURITY_REFUSED = "PodSecurityRefused"
+    SERVICE_ACCOUNT_MISSING = "ServiceAccountMissing"
+    ADMISSION_REFUSED = "AdmissionRefused"
+
+
 class Phase(StrEnum):
     """One word for people, derived from the conditions and never read by the operator."""
 
     PENDING = "Pending"
     RESOLVING = "Resolving"
     SCHEDULING = "Scheduling"
-    LOADING = "Loading"
+    PULLING = "Pulling"
+    LOADING = "Loading"  # and downloading: nothing about a pod tells them apart
     READY = "Ready"
     DEGRADED = "Degraded"
     FAILED = "Failed"

@@ -121,13 +121,36 @@ class Cluster:
         ClusterError
             Of the class that names the case.
         """
+        status, content = await self._send(method, path, query, body, content_type)
+        return _object(f"{method} {path}", status, content)
+
+    async def text(self, path: str, query: Mapping[str, str] | None = None) -> str:
+        """Return what is no object: a log.
+
+        Raises
+        ------
+        ClusterError
+            Of the class that names the case.
+        """
+        _, content = await self._send("GET", path, query, accept="*/*")
+        return content.decode(errors="replace")
+
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None = None,
+        body: Manifest | None = None,
+        content_type: str = "application/json",
+        accept: str = "application/json",
+    ) -> tuple[int, bytes]:
         what = f"{method} {path}"
         try:
             prepared = await self._client.param_serialize(
                 method=method,
                 resource_path=path,
                 query_params=list((query or {}).items()),
-                header_params={"Accept": "application/json", "Content-Type": content_type},
+                header_params={"Accept": accept, "Content-Type": content_type},
                 body=body,
                 auth_settings=["BearerToken"],
             )
@@ -141,7 +164,7 @@ class Cluster:
         self._count(method, response.status)
         if response.status >= 300:
             raise _error(what, response.status, content)
-        return _object(what, response.status, content)
+        return response.status, content
 
     def _count(self, method: str, status: int) -> None:
         if self._on_answer is not None:

@@ -44,6 +44,7 @@ def operator_rules() -> list[Rule]:
         *(_rule(child, "get", "list", "watch", "create", "patch") for child in (DEPLOYMENTS, SERVICES)),
         _rule(PVCS, "get", "list", "watch", "create", "patch", "delete"),
         _rule(PODS, "get", "list", "watch"),
+        _rule(PODS, "get", subresource="log"),  # of a run that ended and did not say why
         _rule(REPLICA_SETS, "get"),  # between a pod and the Deployment that it is of
         _rule(AUTOSCALERS, "list"),
         _rule(SECRETS, "get"),

@@ -16,6 +16,7 @@ from mistral_operator.cluster.client import Cluster
 from mistral_operator.cluster.connection import Connection
 from mistral_operator.cluster.errors import ClusterError
 from mistral_operator.cluster.resources import MISTRAL_DEPLOYMENTS, NODES
+from mistral_operator.controller.crash_logs import CrashLogs
 from mistral_operator.controller.health import Health, serve
 from mistral_operator.controller.lease import Elector
 from mistral_operator.controller.metrics import Metrics
@@ -102,9 +103,10 @@ async def _operate(shared: _Shared, nodes: Nodes, stop: asyncio.Event, runner: w
     endpoint = shared.settings.defaults.hf_endpoint
     with closing(Models(tokens, shared.settings.hub, endpoint, time.monotonic, shared.metrics)) as models:
         verification = _verification(shared)
-        reconciler = _reconciler(shared, nodes, models, verification)
+        logs = CrashLogs(shared.leaders_cluster, lambda key: shared.queue.add(key, Cause.DUE), shared.log)
+        reconciler = _reconciler(shared, nodes, models, verification, logs)
         leading = asyncio.create_task(
-            shared.elector.run(lambda: _lead(shared, watches, reconciler, verification)), name="lead"
+            shared.elector.run(lambda: _lead(shared, watches, reconciler, verification, logs)), name="lead"
         )
         listing = asyncio.create_task(resync.run(), name="resync")
         stopping = asyncio.create_task(stop.wait(), name="stop")
@@ -157,13 +159,16 @@ def _verification(shared: _Shared) -> Verification:
     )
 
 
-def _reconciler(shared: _Shared, nodes: Nodes, models: Models, verification: Verification) -> Reconciler:
+def _reconciler(
+    shared: _Shared, nodes: Nodes, models: Models, verification: Verification, logs: CrashLogs
+) -> Reconciler:
     return Reconciler(
         cluster=shared.leaders_cluster,
         store=shared.store,
         models=models,
         nodes=nodes,
         verification=verification,
+        crash_logs=logs,
         defaults=shared.settings.defaults,
         profiles=load_profiles(),
         identity=shared.settings.identity,
@@ -173,7 +178,9 @@ def _reconciler(shared: _Shared, nodes: Nodes, models: Models, verification: Ver
     )
 
 
-async def _lead(shared: _Shared, watches: Watches, reconciler: Reconciler, verification: Verification) -> None:
+async def _lead(
+    shared: _Shared, watches: Watches, reconciler: Reconciler, verification: Verification, logs: CrashLogs
+) -> None:
     """Work on everything, from the first lists on, until cancelled."""
     reconciler.reset()
     await shared.listed.wait()
@@ -182,6 +189,7 @@ async def _lead(shared: _Shared, watches: Watches, reconciler: Reconciler, verif
     try:
         async with asyncio.TaskGroup() as group:
             group.create_task(verification.run(), name="verification")
+            group.create_task(logs.run(), name="logs")
             await work(shared.queue, reconciler, shared.metrics, shared.log, workers=shared.settings.workers)
     finally:
         shared.metrics.leading.set(0)

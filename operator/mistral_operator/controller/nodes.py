@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from mistral_operator.controller.store import Body
 from mistral_operator.planning.facts import GpuClass
 from mistral_operator.planning.inventory import UNREADABLE, Inventory, gpus_of_node, inventory_of
+from mistral_operator.status.observed import condition_of
 
 
 class Nodes:
@@ -14,6 +15,7 @@ class Nodes:
         self._readable = readable
         self._gpus: dict[str, frozenset[GpuClass]] = {}
         self.inventory = inventory_of(()) if readable else UNREADABLE
+        self.lost: frozenset[str] = frozenset()  # names of nodes whose kubelet says nothing any more
 
     def watched(self, node: Body, *, deleted: bool) -> bool:
         """Take what the watch tells; say whether the table of classes has changed."""
@@ -29,6 +31,12 @@ class Nodes:
         self._gpus = dict(gpus)
         return self._recount()
 
+    def is_lost_anew(self, node: Body, *, deleted: bool) -> bool:
+        """Take whether a node is heard of; say whether that has changed."""
+        name, before = str(node["metadata"]["name"]), self.lost
+        self.lost = before - {name} if deleted or not _is_silent(node) else before | {name}
+        return self.lost != before
+
     def _recount(self) -> bool:
         before: Inventory = self.inventory
         self.inventory = inventory_of(self._gpus.values())
@@ -38,3 +46,8 @@ class Nodes:
     def readable(self) -> bool:
         """Whether nodes may be read at all."""
         return self._readable
+
+
+def _is_silent(node: Body) -> bool:
+    """Tell whether a node was ready once and its kubelet says nothing any more: the node controller writes Unknown."""
+    return condition_of(node, "Ready").get("status") == "Unknown"

@@ -1,61 +1,70 @@
-"""Events of pods that neither start nor say why: a volume that cannot be mounted, a network that is not there.
+"""Events of pods that neither start nor say why, and of claims that they wait for.
 
-A pod whose own status tells what is wrong is not asked about, nor is one that has only just begun.
+A pod whose own status tells what is wrong is not asked about, nor is one that has only just begun. What a claim waits
+for stands in its own Events alone.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
 from mistral_operator.cluster.client import Cluster, Manifest
 from mistral_operator.cluster.resources import CORE_EVENTS
 from mistral_operator.controller.store import Body
-from mistral_operator.status.observed import PodWarnings, is_leaving, is_ready
-from mistral_operator.status.pods import complains
+from mistral_operator.status.diagnosis import ended_silently, wants_claim, wants_events
+from mistral_operator.status.evidence import ObjectEvent
+from mistral_operator.status.observed import is_leaving, is_ready
 
 _PATIENCE: Final = timedelta(seconds=20)  # within which an ordinary pod has begun
 _AGAIN_SECONDS: Final = 60.0
 _MOST_PODS: Final = 3  # of one object: the others wait for the same
-_ORDINARY: Final = frozenset({"Unhealthy"})  # the startup probe, for as long as the model loads
 
 
-class PodEvents(NamedTuple):
-    """What Events say, and when it makes sense to ask again; None where no pod is silent."""
+class Told(NamedTuple):
+    """What Events say, and when it makes sense to ask again; None where there is nobody to ask about."""
 
-    warnings: PodWarnings
+    pods: Mapping[str, Sequence[ObjectEvent]]  # by uid, newest first
+    claim: Sequence[ObjectEvent]
     again_seconds: float | None
 
 
-async def warnings_of(cluster: Cluster, pods: Sequence[Body], now: datetime) -> PodEvents:
-    """Return the newest warning about each pod that is silent."""
-    silent = sorted(
-        (pod for pod in pods if not is_leaving(pod) and not is_ready(pod) and not complains(pod)), key=_begun
-    )
-    if not silent:
-        return PodEvents({}, None)
-    asked = [pod for pod in silent if now - _begun(pod) >= _PATIENCE][:_MOST_PODS]
-    if not asked:
-        return PodEvents({}, _PATIENCE.total_seconds())
-    found = {}
-    for pod in asked:
-        newest = await _newest(cluster, pod)
-        if newest is not None:
-            found[str(pod["metadata"]["uid"])] = (str(newest["reason"]), str(newest.get("message", "")))
-    return PodEvents(found, _AGAIN_SECONDS)
+async def events_of(cluster: Cluster, pods: Iterable[Body], claim: str | None, now: datetime) -> Told:
+    """Return what Events say of the pods that are silent, and of the claim that they mount."""
+    unready = [pod for pod in pods if not is_leaving(pod) and not is_ready(pod)]
+    silent = sorted((pod for pod in unready if wants_events(pod)), key=_begun)
+    asked = [pod for pod in silent if ended_silently(pod) or now - _begun(pod) >= _PATIENCE][:_MOST_PODS]
+    waiting = next((pod for pod in unready if wants_claim(pod)), None)
+    found = {str(pod["metadata"]["uid"]): await _newest_first(cluster, pod, _of_pod(pod)) for pod in asked}
+    of_claim = await _newest_first(cluster, waiting, _of_claim(claim)) if waiting and claim else ()
+    if asked or waiting:
+        return Told(found, of_claim, _AGAIN_SECONDS)
+    return Told(found, of_claim, _PATIENCE.total_seconds() if silent else None)
 
 
-async def _newest(cluster: Cluster, pod: Body) -> Manifest | None:
+async def _newest_first(cluster: Cluster, pod: Body, fields: str) -> Sequence[ObjectEvent]:
     events: list[Manifest] = []
-    fields = f"involvedObject.uid={pod['metadata']['uid']},type=Warning"
     async for page in cluster.pages(CORE_EVENTS, str(pod["metadata"]["namespace"]), fields=fields):
-        events += (event for event in page if event.get("reason") not in _ORDINARY)
-    return max(events, key=_last_seen, default=None)
+        events += page
+    newest = sorted(events, key=_last_seen, reverse=True)
+    return [ObjectEvent(str(event.get("reason", "")), str(event.get("message", ""))) for event in newest]
 
 
-def _last_seen(event: Manifest) -> str:
-    """Return an Event's newest time; RFC 3339 in UTC sorts as text."""
+def _of_pod(pod: Body) -> str:
+    return f"involvedObject.uid={pod['metadata']['uid']}"
+
+
+def _of_claim(name: str | None) -> str:
+    return f"involvedObject.kind=PersistentVolumeClaim,involvedObject.name={name}"
+
+
+def _last_seen(event: Manifest) -> tuple[str, int]:
+    """Return an Event's newest time, in seconds as the kubelet tells it, then the order in which it was written.
+
+    RFC 3339 in UTC sorts as text.
+    """
     times = (event.get("lastTimestamp"), (event.get("series") or {}).get("lastObservedTime"), event.get("eventTime"))
-    return max((str(time) for time in times if time), default="")
+    newest = max((str(time)[:19] for time in times if time), default="")
+    return newest, int(event["metadata"].get("resourceVersion") or 0)
 
 
 def _begun(pod: Body) -> datetime:

@@ -17,17 +17,19 @@ from mistral_operator.api.mistral_deployment import (
     read_status,
     write_status,
 )
+from mistral_operator.api.spec import MistralDeploymentSpec
 from mistral_operator.api.status import MistralDeploymentStatus, Resolved
 from mistral_operator.cluster.client import Cluster, Manifest
 from mistral_operator.cluster.resources import CHILDREN, MISTRAL_DEPLOYMENTS
 from mistral_operator.controller.autoscalers import scaled_by_others
 from mistral_operator.controller.children import Children, Synced
+from mistral_operator.controller.crash_logs import CrashLogs
 from mistral_operator.controller.keys import Key
 from mistral_operator.controller.metrics import Metrics
 from mistral_operator.controller.models import Models
 from mistral_operator.controller.nodes import Nodes
 from mistral_operator.controller.notes import event_of, tell
-from mistral_operator.controller.pod_events import warnings_of
+from mistral_operator.controller.pod_events import Told, events_of
 from mistral_operator.controller.store import Body, Store, version_of
 from mistral_operator.controller.verification import Verification
 from mistral_operator.planning.frozen import plan_digest, same_wishes
@@ -37,6 +39,8 @@ from mistral_operator.rendering.children import prunable_kinds, render_children
 from mistral_operator.rendering.owner import Owner, selector_of, selector_text
 from mistral_operator.rendering.problems import Unrenderable
 from mistral_operator.rendering.service import url_of
+from mistral_operator.rendering.volumes import claim_name
+from mistral_operator.status.evidence import Evidence
 from mistral_operator.status.observed import Observed
 from mistral_operator.status.report import Subject, report, report_invalid
 from mistral_operator.status.transitions import transitions
@@ -73,6 +77,7 @@ class Reconciler:
         models: Models,
         nodes: Nodes,
         verification: Verification,
+        crash_logs: CrashLogs,
         defaults: Defaults,
         profiles: Sequence[Profile],
         identity: str,
@@ -85,6 +90,7 @@ class Reconciler:
         self._models = models
         self._nodes = nodes
         self._verification = verification
+        self._crash_logs = crash_logs
         self._defaults = defaults
         self._profiles = profiles
         self._identity = identity
@@ -135,8 +141,9 @@ class Reconciler:
         warnings = await scaled_by_others(self._cluster, self._store, key, subject.spec.replicas, before.warnings)
         synced = await self._render_and_apply(key, subject, verdict, seen)
 
-        events = await warnings_of(self._cluster, pods, self._now())
-        observed = Observed.of(synced.bodies.get("Deployment"), pods, events.warnings)
+        events = await events_of(self._cluster, pods, claim_name(key.name, subject.spec), self._now())
+        evidence = self._evidence(key, subject.spec, pods, events)
+        observed = Observed.of(synced.bodies.get("Deployment"), pods, evidence)
         deployment, secret = synced.bodies.get("Deployment"), subject.spec.api_key_secret_ref
         asked = self._verification.look(key, secret, verdict.resolved, deployment, pods)
         told = _told_subject(key, subject)
@@ -174,6 +181,7 @@ class Reconciler:
         self._taken.clear()
         self._children.reset()
         self._verification.reset()
+        self._crash_logs.reset()
         self._metrics.reset()
 
     async def _render_and_apply(
@@ -190,6 +198,18 @@ class Reconciler:
         if synced.trouble is None:
             await self._children.prune(key, subject.uid, manifests, prunable_kinds(owner, subject.spec))
         return synced
+
+    def _evidence(self, key: Key, spec: MistralDeploymentSpec, pods: Sequence[Body], events: Told) -> Evidence:
+        causes = self._crash_logs.look(key, pods)
+        return Evidence(
+            events=events.pods,
+            claim_events=events.claim,
+            causes=causes.found,
+            unread=causes.unread,
+            lost_nodes=self._nodes.lost,
+            claim=claim_name(key.name, spec),
+            narrowed=bool(spec.node_selector or spec.affinity),
+        )
 
     def _previous_status(self, key: Key, body: Manifest) -> MistralDeploymentStatus:
         try:
@@ -251,6 +271,7 @@ class Reconciler:
         self._taken.pop(key, None)
         self._children.forget(key)
         self._verification.forget(key)
+        self._crash_logs.forget(key)
         self._metrics.forget(key)
 
     def _timestamp(self) -> str:

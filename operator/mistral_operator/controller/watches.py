@@ -42,6 +42,8 @@ class Watches:
     def seen(self, resource: Resource, body: Body, *, deleted: bool) -> None:
         """Take one event."""
         if resource is NODES:
+            if self._nodes.is_lost_anew(body, deleted=deleted):
+                self._pods_are_due(str(body["metadata"]["name"]))
             if self._nodes.watched(body, deleted=deleted):
                 self.everything_is_due()
             return
@@ -54,6 +56,14 @@ class Watches:
         """Want every object to be looked at: what they were planned on has changed."""
         for key in self._store.keys(MISTRAL_DEPLOYMENTS):
             self._queue.add(key, Cause.DUE)
+
+    def _pods_are_due(self, node: str) -> None:
+        """Want the objects to be looked at whose pods are on a node; the pods' own news may have come before."""
+        for key in self._store.keys(PODS):
+            pod = self._store.get(PODS, key)
+            owner = None if pod is None or pod["spec"].get("nodeName") != node else owner_key(PODS, pod)
+            if owner is not None:
+                self._queue.add(owner, Cause.DUE)
 
 
 def owner_key(resource: Resource, body: Body) -> Key | None:

@@ -2,6 +2,7 @@
 
 from typing import Any, Final
 
+from mistral_operator.api.names import CONTAINER
 from mistral_operator.api.spec import MistralDeploymentSpec
 from mistral_operator.api.status import Resolved
 from mistral_operator.planning.engine_args import says
@@ -15,7 +16,7 @@ from mistral_operator.rendering.volumes import render_mounts, render_volumes
 from mistral_vllm.backends import Platform
 from mistral_vllm.runtimes import find_release
 
-CONTAINER_NAME: Final = "vllm"
+CONTAINER_NAME: Final = CONTAINER
 _DRAIN_SECONDS: Final = 15  # until every proxy has heard that the endpoint is gone
 _GRACE_SECONDS: Final = 180
 _EXIT_SECONDS: Final = 10  # what vLLM takes to end once its requests have

@@ -54,10 +54,17 @@ def render_mounts(spec: MistralDeploymentSpec) -> list[dict[str, Any]]:
     return [*ours, *(spec.volume_mounts or ())]
 
 
+def claim_name(owner: str, spec: MistralDeploymentSpec) -> str | None:
+    """Return the name of the claim that pods mount; None where they mount none."""
+    pvc = spec.storage and spec.storage.pvc
+    return (pvc.name or owner) if pvc else None
+
+
 def _models_source(owner: Owner, spec: MistralDeploymentSpec) -> dict[str, Any]:
     storage = spec.storage
-    if storage is not None and storage.pvc is not None:
-        return {"persistentVolumeClaim": {"claimName": storage.pvc.name or owner.name}}
+    claim = claim_name(owner.name, spec)
+    if claim is not None:
+        return {"persistentVolumeClaim": {"claimName": claim}}
     limit = storage and storage.empty_dir and storage.empty_dir.size_limit
     return {"emptyDir": {"sizeLimit": limit} if limit else {}}
 

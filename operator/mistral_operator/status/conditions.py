@@ -45,8 +45,14 @@ def _counts_against(kind: ConditionType, value: ConditionValue) -> bool:
     return value.is_false if kind in _MUST_NOT_BE_FALSE else not value.is_true
 
 
-def phase_of(facts: Facts, ready: ConditionValue, *, scheduled: bool) -> Phase:
-    """Say in one word where an object is on its way; for people only."""
+def phase_of(facts: Facts, ready: ConditionValue, progress: Phase) -> Phase:
+    """Say in one word where an object is on its way; for people only.
+
+    Parameters
+    ----------
+    progress
+        How far its pods have come.
+    """
     available = facts[ConditionType.AVAILABLE]
     if ready.is_true:
         return Phase.READY
@@ -54,14 +60,13 @@ def phase_of(facts: Facts, ready: ConditionValue, *, scheduled: bool) -> Phase:
         return Phase.DEGRADED
     if ready.reason == Reason.SCALED_TO_ZERO:
         return Phase.STOPPED
-    waits_for_a_node = ready.reason == Reason.NO_POD_AVAILABLE and not scheduled
-    if not ready.passing and not waits_for_a_node:
+    if not ready.passing:
         return Phase.FAILED
     if not facts[ConditionType.MODEL_RESOLVED].is_true:
         return Phase.RESOLVING
     if not facts[ConditionType.BACKEND_SELECTED].is_true or available.reason == Reason.NOT_DEPLOYED:
         return Phase.PENDING
-    return Phase.LOADING if scheduled else Phase.SCHEDULING
+    return progress
 
 
 def conditions_of(

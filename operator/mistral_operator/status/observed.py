@@ -1,29 +1,31 @@
 """What was seen of an object's children, reduced to what the status speaks of."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from mistral_operator.api.names import PLAN_ANNOTATION
+from mistral_operator.status.evidence import NO_EVIDENCE, Evidence
 
 Body = Mapping[str, Any]
-PodWarnings = Mapping[str, tuple[str, str]]
-"""Newest Event of each pod that says nothing itself, by uid: reason and message."""
 
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """The Deployment, if there is one that is ours, and the pods."""
+    """The Deployment, if there is one that is ours, the pods, and what else is known of them."""
 
     deployment: Body | None
     pods: tuple[Body, ...]
-    warnings: PodWarnings = field(default_factory=dict)
+    failed: tuple[Body, ...] = ()  # pods that have ended, as long as nobody has deleted them
+    evidence: Evidence = NO_EVIDENCE
 
     @classmethod
-    def of(cls, deployment: Body | None, pods: Iterable[Body], warnings: PodWarnings | None = None) -> "Observed":
+    def of(cls, deployment: Body | None, pods: Iterable[Body], evidence: Evidence = NO_EVIDENCE) -> "Observed":
         """Keep what matters: pods that are being deleted, or are done, serve nobody."""
-        living = (pod for pod in pods if not is_leaving(pod))
-        return cls(deployment, tuple(sorted(living, key=lambda pod: str(pod["metadata"]["name"]))), warnings or {})
+        by_name = sorted(pods, key=lambda pod: str(pod["metadata"]["name"]))
+        living = tuple(pod for pod in by_name if not is_leaving(pod))
+        failed = tuple(pod for pod in by_name if pod.get("status", {}).get("phase") == "Failed")
+        return cls(deployment, living, failed, evidence)
 
     def any_scheduled(self, plan_digest: str) -> bool:
         """Tell whether a pod of one plan has a node."""

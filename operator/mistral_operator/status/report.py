@@ -22,7 +22,7 @@ from mistral_operator.status.described import (
     describe_warnings,
 )
 from mistral_operator.status.observed import Observed, is_ready
-from mistral_operator.status.rollout import availability, freshness
+from mistral_operator.status.rollout import availability, freshness, progress_of
 from mistral_operator.status.verified import Asked, verify
 
 
@@ -72,13 +72,12 @@ def report(
         ConditionType.PLAN_CURRENT: _paused() if subject.paused else verdict.plan,
     }
     ready = trouble or readiness(facts)
-    scheduled = any(pod.get("spec", {}).get("nodeName") for pod in observed.pods)
     everything = [(ConditionType.READY, ready), *facts.items()]
     return described.model_copy(
         update={
             "observed_generation": subject.generation,
             "attention": _with_observed(described.attention, verified.observed),
-            "phase": phase_of(facts, ready, scheduled=scheduled),
+            "phase": phase_of(facts, ready, progress_of(observed)),
             "replicas": len(observed.pods),
             "ready_replicas": sum(is_ready(pod) for pod in observed.pods),
             "selector": subject.selector,

@@ -4,15 +4,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from mistral_operator.api.conditions import ConditionStatus, ConditionType, Reason
+from mistral_operator.api.conditions import ConditionStatus, ConditionType, PodReason, Reason
 from mistral_operator.api.status import Condition
 
 # Ready only repeats the others, apart from what only it can say
 _ONLY_READY_SAYS: Final = frozenset({Reason.CHILD_NOT_OWNED, Reason.CHILD_REFUSED, Reason.SPEC_INVALID})
 # somebody's wish, or an offer: no fault
-_CALM: Final = frozenset({Reason.SCALED_TO_ZERO, Reason.ROLLING_OUT, Reason.PLAN_OUTDATED})
-# False while pods start is the ordinary course of things; it is news only after it was True
+_CALM: Final = frozenset({Reason.SCALED_TO_ZERO, Reason.ROLLING_OUT, Reason.PLAN_OUTDATED, PodReason.IMAGE_PULLING})
+# False while pods start is the ordinary course of things; it is news only after it was True, or with a cause
 _NEWS_WHEN_LOST: Final = frozenset({ConditionType.AVAILABLE, ConditionType.UP_TO_DATE})
+_CAUSES: Final = frozenset(PodReason)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,5 +59,5 @@ def _is_news(condition: Condition, previous: Condition | None) -> bool:
         return condition.reason == Reason.PAUSED
     if condition.type in _NEWS_WHEN_LOST:
         lost = previous is not None and previous.status is ConditionStatus.TRUE
-        return lost or condition.reason == Reason.ROLLOUT_STALLED
+        return lost or condition.reason == Reason.ROLLOUT_STALLED or condition.reason in _CAUSES
     return True

@@ -1,0 +1,123 @@
+"""Logs of vLLM's last run, for images that do not write down themselves why it ended: read once for each crash.
+
+A reconcile looks at what is known and goes on; a small pool of workers reads, each log bounded in lines, bytes and
+time, and makes the object due when a cause was found. What is kept of a log is one sentence or a few.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+from structlog.typing import FilteringBoundLogger
+
+from mistral_operator.cluster.client import Cluster
+from mistral_operator.cluster.errors import ClusterError
+from mistral_operator.cluster.resources import PODS
+from mistral_operator.controller.keys import Key
+from mistral_operator.controller.store import Body
+from mistral_operator.status.diagnosis import LogWanted, log_wanted
+from mistral_operator.status.observed import is_leaving
+from mistral_vllm.telling.root_cause import root_cause
+
+_PARALLEL: Final = 4
+_LINES: Final = 300
+_BYTES: Final = 128 * 1024
+_TIMEOUT_SECONDS: Final = 5.0
+_KEPT: Final = 600  # characters of a cause: more than a message shows
+
+
+@dataclass(slots=True)
+class _Pod:
+    """One pod whose vLLM ended."""
+
+    pod: Key
+    wanted: LogWanted
+    cause: str | None  # of this run, and until that is read of the one before: what it says will seldom differ
+    read: bool = False
+
+
+class Causes(NamedTuple):
+    """What is known of an object's pods, by uid."""
+
+    found: Mapping[str, str]
+    unread: frozenset[str]
+
+
+class CrashLogs:
+    """Reads the logs of all objects' pods.
+
+    Parameters
+    ----------
+    want
+        Is told the key of each object of whose pods a log has been read.
+    """
+
+    def __init__(self, cluster: Cluster, want: Callable[[Key], None], log: FilteringBoundLogger) -> None:
+        self._cluster = cluster
+        self._want = want
+        self._log = log
+        self.reset()
+
+    def reset(self) -> None:
+        """Believe nothing of before: another process may have led in between."""
+        self._queue: asyncio.Queue[tuple[Key, str, LogWanted]] = asyncio.Queue()
+        self._pods: dict[Key, dict[str, _Pod]] = {}  # owner -> uid -> pod
+
+    def forget(self, owner: Key) -> None:
+        """Drop what is known of an object's pods."""
+        self._pods.pop(owner, None)
+
+    def look(self, owner: Key, pods: Sequence[Body]) -> Causes:
+        """Return what is known of an object's pods; logs that may say more will be read."""
+        before, known = self._pods.pop(owner, {}), {}
+        for body in pods:
+            wanted = None if is_leaving(body) else log_wanted(body)
+            if wanted is None:
+                continue
+            uid = str(body["metadata"]["uid"])
+            pod = before.get(uid)
+            if pod is None or pod.wanted.run != wanted.run:
+                pod = _Pod(Key.of(body), wanted, None if pod is None else pod.cause)
+                self._queue.put_nowait((owner, uid, wanted))
+            pod.wanted = wanted
+            known[uid] = pod
+        if known:
+            self._pods[owner] = known
+        return Causes(
+            {uid: pod.cause for uid, pod in known.items() if pod.cause},
+            frozenset(uid for uid, pod in known.items() if pod.cause is None),
+        )
+
+    async def run(self) -> None:
+        """Read until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for _ in range(_PARALLEL):
+                group.create_task(self._worker())
+
+    async def _worker(self) -> None:
+        while True:
+            owner, uid, wanted = await self._queue.get()
+            pod = self._pods.get(owner, {}).get(uid)
+            if pod is None or pod.read or pod.wanted.run != wanted.run:
+                continue  # it is gone, or has ended again
+            cause = await self._read(pod)
+            if self._pods.get(owner, {}).get(uid) is pod:
+                pod.cause, pod.read = cause, True
+                self._want(owner)
+
+    async def _read(self, pod: _Pod) -> str:
+        """Return why a run ended; empty where its log cannot be read, for nothing else would be said then either."""
+        query = {
+            "container": pod.wanted.container,
+            "previous": str(pod.wanted.previous).lower(),
+            "tailLines": str(_LINES),
+            "limitBytes": str(_BYTES),
+        }
+        try:
+            async with asyncio.timeout(_TIMEOUT_SECONDS):
+                text = await self._cluster.text(PODS.path(pod.pod.namespace, pod.pod.name, "log"), query)
+        except (ClusterError, TimeoutError) as error:
+            self._log.debug("a log could not be read", pod=str(pod.pod), error=str(error))
+            return ""
+        return root_cause(text[-_BYTES:], pod.wanted.exit_code)[:_KEPT] if text.strip() else ""

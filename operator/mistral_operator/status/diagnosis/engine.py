@@ -1,0 +1,236 @@
+"""vLLM's own words of why it ended, classified: what our image writes to the termination log, or a log was read for.
+
+Words of vLLM 0.26.0, of PyTorch 2.11, of huggingface_hub and of :mod:`mistral_vllm`; earlier causes come first, because
+what follows from them may be in the same text.
+"""
+
+import re
+from typing import Final
+
+from mistral_operator.api.conditions import PodReason
+from mistral_operator.status.diagnosis.finding import Finding, Pattern, steady
+from mistral_vllm.backends import people_name
+
+_SENTENCE: Final = r"[^\n]*?(?=[.!] (?=[A-Z])|[.!]?$)"  # to the end of the sentence, over dots in numbers and names
+_LESS_MEMORY: Final = "raise engine.gpuMemoryUtilization or parallelism.tensor"
+
+_HUB: Final = (
+    Pattern(
+        PodReason.WEIGHTS_GATED,
+        re.compile(r"gated repo(?: for url (?P<url>\S+))?|awaiting a review from the repo authors"),
+        "accept the model's licence on the hub with the account of spec.hfTokenSecretRef",
+        "the hub does not let this pod's token read the gated model",
+    ),
+    Pattern(
+        PodReason.WEIGHTS_NOT_FOUND,
+        re.compile(
+            r"(?P<model>\S+) is not a local folder and is not a valid model identifier"
+            r"|Invalid repository ID or local directory specified: '(?P<id>[^']+)'"
+            r"|Failed to load mistral 'params.json' config for model (?P<params>\S+?)\."
+            r"|RepositoryNotFoundError|RevisionNotFoundError"
+        ),
+        "correct spec.model.id and revision, or let spec.hfTokenSecretRef name a token that may read it",
+        lambda match: f"the hub shows this pod no model {_first(match) or 'of that name'}",
+    ),
+    Pattern(
+        PodReason.WEIGHTS_UNREACHABLE,
+        re.compile(
+            r"LocalEntryNotFoundError|outgoing traffic has been disabled|We couldn't connect to|Max retries exceeded"
+            r"|Temporary failure in name resolution|Name or service not known|ConnectTimeout|ConnectError"
+        ),
+        "let pods reach the hub (DNS, proxy, NetworkPolicy), or set HF_ENDPOINT of a mirror in spec.env",
+        "this pod cannot reach the hub",
+    ),
+)
+_WEIGHTS: Final = (
+    Pattern(
+        PodReason.WEIGHTS_MISSING,
+        re.compile(rf"Cannot find any model weights with{_SENTENCE}|No such file or directory: \S+safetensors\S*"),
+        "put the weights where spec.model.path says, or use a revision that has them",
+    ),
+    Pattern(
+        PodReason.MODEL_UNSUPPORTED,
+        re.compile(r"Model architectures \[[^\]]*\] (?:are not supported for now|failed to be inspected)"),
+        "use a vLLM release that knows this model (spec.image)",
+    ),
+    Pattern(
+        PodReason.DISK_FULL,
+        re.compile(r"No space left on device|Not enough free disk space|Disk quota exceeded"),
+        "raise spec.storage.emptyDir.sizeLimit or the size of the claim",
+        "the volume for the weights is full",
+    ),
+    Pattern(
+        PodReason.VOLUME_NOT_WRITABLE,
+        re.compile(r"(?:Permission denied|Read-only file system): '(?P<path>[^']+)'"),
+        "let group 2000 write there (fsGroup), or mount a volume that may be written",
+        lambda match: f"{match['path']} cannot be written",
+    ),
+)
+_MEMORY: Final = (
+    Pattern(
+        PodReason.KV_CACHE_TOO_SMALL,
+        re.compile(
+            r"max seq len \((?P<length>\d+)\), \((?P<needed>[\d.]+ GiB) KV cache is needed.*?available KV cache memory "
+            r"\((?P<left>[\d.]+ GiB)\)(?:.*?estimated maximum model length is (?P<most>\d+))?"
+        ),
+        lambda match: (
+            f"set engine.maxModelLen to at most {match['most']}, or {_LESS_MEMORY}"
+            if match["most"]
+            else f"lower engine.maxModelLen, or {_LESS_MEMORY}"
+        ),
+        lambda match: (
+            f"a sequence of engine.maxModelLen {match['length']} needs {match['needed']} of KV cache, and "
+            f"{match['left']} are left"
+        ),
+    ),
+    Pattern(
+        PodReason.KV_CACHE_TOO_SMALL,
+        re.compile(r"No available memory for the cache blocks"),
+        f"{_LESS_MEMORY}, or use a larger GPU",
+        "the weights leave no memory for a KV cache",
+    ),
+    Pattern(
+        PodReason.GPU_MEMORY_TAKEN,
+        re.compile(
+            r"(?:Free|Available) memory on (?:device|node) \S* ?\((?P<free>[\d.]+)/(?P<total>[\d.]+) GiB\) on startup "
+            r"is less than desired \w+ memory utilization \((?P<share>[\d.]+), (?P<wanted>[\d.]+) GiB\)"
+        ),
+        "end what else runs on that GPU, or lower engine.gpuMemoryUtilization",
+        lambda match: (
+            f"{match['free']} of {match['total']} GiB are free, and engine.gpuMemoryUtilization {match['share']} asks "
+            f"for {match['wanted']} GiB"
+        ),
+    ),
+    Pattern(
+        PodReason.CUDA_OUT_OF_MEMORY,
+        re.compile(
+            r"CUDA out of memory(?: occurred when warming up \w+ with \d+ dummy requests|\. Tried to allocate [\d.]+ "
+            r"[KMG]iB\. GPU \d+ has a total capacity of [\d.]+ GiB of which [\d.]+ [KMG]iB is free)?"
+        ),
+        "lower engine.maxNumSeqs, maxNumBatchedTokens or gpuMemoryUtilization, or raise parallelism.tensor",
+    ),
+    Pattern(
+        PodReason.PROCESS_KILLED,
+        re.compile(r"[\w -]+ (?:was killed by SIGKILL|ended without a word)"),
+        "raise spec.resources.limits.memory",
+        lambda match: f"{match[0]}: most likely the pod's memory limit",
+    ),
+)
+_ATTENTION: Final = (
+    Pattern(
+        PodReason.WINDOW_MISMATCH,
+        re.compile(r"WindowMismatch: (?P<what>refusing to serve: .+?)(?:; correct|$)"),
+        "correct --hf-overrides in spec.extraArgs, or the model's sliding_window and layer_types",
+        lambda match: match["what"],
+    ),
+    Pattern(
+        PodReason.BACKEND_UNSUPPORTED,
+        re.compile(
+            r"Selected backend \S+?\.(?P<name>\w+) is not valid for this configuration. Reason: (?P<why>\[.*?\])"
+        ),
+        "leave engine.attentionBackend to Auto, or change what the reason names",
+        lambda match: f"vLLM refuses the attention backend {people_name(match['name'])}: {match['why']}",
+    ),
+    Pattern(
+        PodReason.BACKEND_UNSUPPORTED,
+        re.compile(r"No valid attention backend found for .*?Reasons: (?P<why>.+)"),
+        "use another GPU, dtype or vLLM release",
+        lambda match: f"no attention backend runs this model on this GPU: {match['why']}",
+    ),
+    Pattern(
+        PodReason.BACKEND_UNSUPPORTED,
+        re.compile(r"Unknown attention backend: '(?P<name>[^']+)'"),
+        "correct spec.image.runtime (it says what the image contains), or engine.attentionBackend",
+        lambda match: f"this vLLM knows no attention backend {match['name']}",
+    ),
+    Pattern(
+        PodReason.BACKEND_UNSUPPORTED,
+        re.compile(r"Backend (?P<name>\w+) must be registered before use"),
+        "use the image mistral-vllm, and see that nothing takes mistral_vllm out of VLLM_PLUGINS",
+        lambda match: f"the attention backend {people_name(match['name'])} is not registered: its plugin did not load",
+    ),
+    Pattern(
+        PodReason.DTYPE_UNSUPPORTED,
+        re.compile(r"Bfloat16 is only supported on GPUs with compute capability of at least (?P<least>[\d.]+\d)"),
+        "set engine.dtype to float16, or gpu.minComputeCapability",
+        lambda match: f"bfloat16 needs compute capability {match['least']}, which this GPU has not",
+    ),
+)
+_PLATFORM: Final = (
+    Pattern(
+        PodReason.PLUGIN_RELEASE_MISMATCH,
+        re.compile(r"vLLM (?P<found>\S+) is installed and vLLM (?P<tested>\S+) is the one release tested"),
+        "correct spec.image: use mistral-vllm as it is built, or runtime vllm for stock vLLM",
+        lambda match: f"the image has vLLM {match['found']}, and its plugin is for {match['tested']} alone",
+    ),
+    Pattern(
+        PodReason.DRIVER_TOO_OLD,
+        re.compile(
+            r"driver on your system is too old(?: \(found version (?P<found>\d+)\))?"
+            r"|driver version is insufficient for CUDA runtime version|unsupported display driver / cuda driver"
+        ),
+        "update the NVIDIA driver of the node, or use an image for an older CUDA",
+        lambda match: f"the node's NVIDIA driver is too old for the image's CUDA{_known_cuda(match['found'])}",
+    ),
+    Pattern(
+        PodReason.NO_GPU_IN_POD,
+        re.compile(
+            r"Failed to infer device type|No CUDA GPUs are available|Found no NVIDIA driver|found no CUDA GPU"
+            r"|libcuda\.so\S*: cannot open shared object|no CUDA-capable device is detected"
+        ),
+        "see that the NVIDIA driver and container toolkit work on the node, or set spec.runtimeClassName",
+        "vLLM finds no GPU in the pod",
+    ),
+    Pattern(
+        PodReason.PLUGIN_REFUSED,
+        re.compile(r"PluginError: (?:mistral_vllm cannot do its work, and \S+ forbids its fallback: )?(?P<what>.+)"),
+        "use the image mistral-vllm as it is built",
+        lambda match: match["what"],
+    ),
+    Pattern(
+        PodReason.PORT_IN_USE,
+        re.compile(r"(?:\[Errno 98\] |[Aa]ddress already in use|EADDRINUSE|bind on address (?P<address>\([^)]*\)))"),
+        "take hostNetwork or the other server out of the pod",
+        "the port that vLLM listens on is in use",
+    ),
+)
+_ARGUMENTS: Final = (
+    Pattern(
+        PodReason.ARGUMENT_UNKNOWN,
+        re.compile(r"unrecognized arguments: (?P<flags>.+)"),
+        "take it out of spec.extraArgs, or correct spec.image.runtime.version: flags belong to a release",
+        lambda match: f"this vLLM release does not know {match['flags']}",
+    ),
+    Pattern(
+        PodReason.ARGUMENT_INVALID,
+        re.compile(r": error: (?P<what>argument .+)"),
+        "correct it in spec.extraArgs or spec.engine",
+        lambda match: f"vLLM refuses an argument: {match['what']}",
+    ),
+    Pattern(
+        PodReason.MAX_MODEL_LEN_TOO_LONG,
+        re.compile(
+            r"User-specified max_model_len \((?P<asked>\d+)\) is greater than the derived max_model_len "
+            r"\((?:\w+=)?(?P<most>\d+)"
+        ),
+        lambda match: f"set engine.maxModelLen to at most {match['most']}",
+        lambda match: f"engine.maxModelLen {match['asked']} is more than the model's {match['most']}",
+    ),
+)
+# a plugin that refuses names what it refuses; hardware before what depends on it
+_PATTERNS: Final = (*_ARGUMENTS, *_HUB, *_PLATFORM, *_ATTENTION, *_MEMORY, *_WEIGHTS)
+
+
+def engine_failure(words: str) -> Finding | None:
+    """Return what vLLM's words mean; None where nobody knows them."""
+    text = steady(words)
+    return next((found for pattern in _PATTERNS if (found := pattern.find(text)) is not None), None)
+
+
+def _known_cuda(version: str | None) -> str:
+    """Say which CUDA a driver knows; CUDA writes 12.4 as 12040."""
+    return "" if version is None else f" (it knows CUDA {int(version) // 1000}.{int(version) % 1000 // 10})"
+
+
+def _first(match: re.Match[str]) -> str | None:
+    return next((value for value in match.groups() if value), None)

@@ -1,0 +1,70 @@
+"""What is found wrong, and how it is said: the object, the cause and the next step, in at most 300 characters.
+
+Nothing that moves by itself is repeated (restart counts, back-off times, numbers of nodes, request ids, source ports):
+a message that moves is a write.
+"""
+
+import re
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+from mistral_operator.api.conditions import PodReason
+
+LONGEST: Final = 300  # characters of a message
+_CUT: Final = "…"
+_MOVING: Final = (
+    (re.compile(r" ?\(Request ID: [^)]*\)"), ""),
+    (re.compile(r"(?i)\b(request[- ]?id|trace[- ]?id)[:=] ?\S+"), r"\1 …"),
+    (re.compile(r"(\d+\.\d+\.\d+\.\d+):\d+->"), r"\1->"),
+    (re.compile(r"\b0x[0-9a-f]{6,}\b"), "0x…"),
+    (re.compile(r"\bpid[= ]\d+\b"), "pid …"),
+)
+
+
+class Finding(NamedTuple):
+    """One thing that is wrong with one pod, or that it waits for."""
+
+    reason: PodReason
+    cause: str
+    next_step: str
+    passing: bool = False  # whether it may well mend itself, as a rollout does
+
+
+Step = str | Callable[[re.Match[str]], str]
+
+
+class Pattern(NamedTuple):
+    """Words that somebody else says, what they mean and what to do; ``cause`` None repeats the words."""
+
+    reason: PodReason
+    words: re.Pattern[str]
+    next_step: Step
+    cause: Step | None = None
+    passing: bool = False
+
+    def find(self, text: str) -> Finding | None:
+        """Return the finding if the words are there."""
+        match = self.words.search(text)
+        if match is None:
+            return None
+        cause = match[0] if self.cause is None else _step(self.cause, match)
+        return Finding(self.reason, cause, _step(self.next_step, match), self.passing)
+
+
+def _step(step: Step, match: re.Match[str]) -> str:
+    return step if isinstance(step, str) else step(match)
+
+
+def steady(text: str) -> str:
+    """Return a text in one line, without what moves by itself."""
+    for moving, instead in _MOVING:
+        text = moving.sub(instead, text)
+    return " ".join(text.split())
+
+
+def say(subject: str, finding: Finding) -> str:
+    """Return the message; of what is too long, the cause is cut, never the next step."""
+    ending = f"; {finding.next_step}" if finding.next_step else ""
+    room = LONGEST - len(subject) - len(": ") - len(ending)
+    cause = steady(finding.cause).rstrip(".;, ")
+    return f"{subject}: {cause if len(cause) <= room else cause[: room - 1].rstrip() + _CUT}{ending}"

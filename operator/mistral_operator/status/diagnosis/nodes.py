@@ -1,0 +1,57 @@
+"""Pods that their node gave up: a kubelet that says nothing, an eviction, a pod that a node would not take."""
+
+import re
+from typing import Final
+
+from mistral_operator.api.conditions import PodReason
+from mistral_operator.status.diagnosis.finding import Finding, Pattern
+from mistral_operator.status.diagnosis.pods import Body
+from mistral_operator.status.evidence import Evidence
+
+_EVICTED: Final = (  # words of pkg/kubelet/eviction/helpers.go
+    Pattern(
+        PodReason.EVICTED,
+        re.compile(r'EmptyDir volume "[^"]*" exceeds the limit'),
+        "raise spec.storage.emptyDir.sizeLimit, or use spec.storage.pvc",
+    ),
+    Pattern(
+        PodReason.EVICTED,
+        re.compile(r"low on resource: memory"),
+        "set spec.resources.requests.memory to what vLLM takes, so that others go first",
+    ),
+    Pattern(
+        PodReason.EVICTED,
+        re.compile(r"ephemeral.storage|nodefs|imagefs|inodes"),
+        "free disk on the node, or keep weights on a claim (spec.storage.pvc)",
+    ),
+)
+
+
+def lost(pod: Body, evidence: Evidence) -> Finding | None:
+    """Return that nothing is heard of a pod's node."""
+    node = str((pod.get("spec") or {}).get("nodeName") or "")
+    if node not in evidence.lost_nodes:
+        return None
+    return Finding(
+        PodReason.NODE_LOST,
+        f"nothing is heard of its node {node}",
+        "mend or delete the node; after 5 minutes Kubernetes makes the pod anew elsewhere",
+    )
+
+
+def given_up(pod: Body) -> Finding | None:
+    """Return why a node ended a pod for good: it shows phase Failed and is replaced."""
+    status = pod.get("status") or {}
+    reason, words = str(status.get("reason") or ""), str(status.get("message") or "")
+    if status.get("phase") != "Failed" or not reason:
+        return None
+    if reason in ("Evicted", "Preempting"):
+        found = next((found for pattern in _EVICTED if (found := pattern.find(words)) is not None), None)
+        step = found.next_step if found is not None else "see what `kubectl describe node` says"
+        return Finding(PodReason.EVICTED, f"its node evicted it: {words}", step, passing=True)
+    return Finding(
+        PodReason.NODE_REFUSED_POD,
+        f"its node ended it ({reason}): {words}",
+        "see what `kubectl describe node` says",
+        passing=True,
+    )

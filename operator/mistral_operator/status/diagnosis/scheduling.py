@@ -1,0 +1,93 @@
+"""Why no node takes a pod, read from what the scheduler writes into its condition PodScheduled.
+
+A node names the first filter that it fails, so that whoever failed the last of them came closest: volumes before
+resources before where a pod wants to be. Words of Kubernetes 1.27 to 1.37 (``pkg/scheduler/framework/plugins``).
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+from mistral_operator.api.conditions import PodReason
+from mistral_operator.status.diagnosis.finding import Finding, Pattern
+from mistral_operator.status.diagnosis.pods import Body, has_node
+from mistral_operator.status.diagnosis.storage import CLAIM_PATTERNS, with_claim
+from mistral_operator.status.evidence import Evidence
+from mistral_operator.status.observed import condition_of
+
+_HEAD: Final = re.compile(r"^\d+/\d+ nodes are available: ")
+_TAIL: Final = re.compile(r"[.,]? *(no new claims to deallocate|preemption: ).*$", re.DOTALL)
+_COUNT: Final = re.compile(r"^\d+ ")
+_TAINT: Final = re.compile(r"untolerated taint|taints that the pod didn't tolerate|had taint ")
+_AFFINITY: Final = re.compile(r"node affinity/selector|node selector|requested node name")
+
+_GPUS = "lower spec.replicas or spec.parallelism, free GPUs that others hold, or add a node with such GPUs"
+_PATTERNS: Final = (
+    *CLAIM_PATTERNS,
+    Pattern(PodReason.INSUFFICIENT_GPU, re.compile(r"Insufficient \S+/(gpu|mig-)\S*"), _GPUS),
+    Pattern(
+        PodReason.INSUFFICIENT_MEMORY,
+        re.compile(r"Insufficient memory"),
+        "lower spec.resources.requests.memory, or add a node with more memory",
+    ),
+    Pattern(
+        PodReason.INSUFFICIENT_CPU,
+        re.compile(r"Insufficient cpu"),
+        "lower spec.resources.requests.cpu, or add a node with more CPUs",
+    ),
+    Pattern(
+        PodReason.INSUFFICIENT_RESOURCES,
+        re.compile(r"Insufficient \S+|Too many pods|free ports"),
+        "lower what spec.resources asks for, or add a node",
+    ),
+    Pattern(
+        PodReason.AFFINITY_UNMATCHED,
+        re.compile(r"pod (anti-)?affinity rules|anti-affinity rules|topology spread constraints"),
+        "correct spec.affinity or spec.topologySpreadConstraints, or add a node that meets them",
+    ),
+)
+_UNTOLERATED: Final = Pattern(
+    PodReason.UNTOLERATED_TAINT,
+    _TAINT,
+    "add the taints that `kubectl describe nodes` shows to spec.tolerations, or use other nodes",
+)
+_UNMATCHED: Final = Pattern(
+    PodReason.AFFINITY_UNMATCHED,
+    _AFFINITY,
+    "correct spec.nodeSelector or spec.affinity, or label a node that has the GPUs of status.resolved",
+)
+_CORDONED: Final = Pattern(PodReason.NODES_CORDONED, re.compile(r"were unschedulable"), "`kubectl uncordon` a node")
+
+
+def unscheduled(pod: Body, evidence: Evidence) -> Finding | None:
+    """Return why a pod has no node; None where it has one, or the scheduler has not looked yet."""
+    condition = condition_of(pod, "PodScheduled")
+    if has_node(pod) or condition.get("status") != "False":
+        return None
+    words = str(condition.get("message") or "")
+    if condition.get("reason") == "SchedulingGated":
+        return Finding(
+            PodReason.SCHEDULING_GATED,
+            "it is held back by a scheduling gate",
+            "ask whoever set it (a queue such as Kueue) to admit the pod",
+            passing=True,
+        )
+    parts = _parts(words)
+    text = ", ".join(parts)
+    found = next((found for pattern in _ranked(evidence) if (found := pattern.find(text)) is not None), None)
+    if found is None:
+        found = Finding(PodReason.UNSCHEDULABLE, "", "see what `kubectl describe pod` says of it")
+    return with_claim(found._replace(cause=f"no node takes it: {text or 'the scheduler gives no reason'}"), evidence)
+
+
+def _ranked(evidence: Evidence) -> Sequence[Pattern]:
+    # nodes without GPUs never match the plan's own affinity, so that it says little beside a taint
+    last = (_UNMATCHED, _UNTOLERATED) if evidence.narrowed else (_UNTOLERATED, _UNMATCHED)
+    return (*_PATTERNS, *last, _CORDONED)
+
+
+def _parts(words: str) -> list[str]:
+    """Return the causes, those that speak of resources first, without the numbers of nodes, which move."""
+    text = _TAIL.sub("", _HEAD.sub("", " ".join(words.split()))).rstrip(". ")
+    parts = {_COUNT.sub("", part.strip()) for part in text.split(", ")}
+    return sorted(parts - {""}, key=lambda part: (not part.startswith("Insufficient"), part))

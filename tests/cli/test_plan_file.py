@@ -44,7 +44,7 @@ def test_it_is_the_document_of_a_model(run: Run) -> None:
     """The plan of a file says what the plan of its model says, and besides whose it is and for which GPUs."""
     model = json.loads(run("plan", MISTRAL, "-o", "json").stdout)
     file = json.loads(run("plan", "-f", "-", "-o", "json", stdin=text_of(deployment())).stdout)
-    assert file.keys() - model.keys() == {"name", "namespace", "hardware", "gpuClasses"}
+    assert file.keys() - model.keys() == {"name", "namespace", "hardware", "gpuClasses", "status"}
     for name in model.keys() - {"assumptions"}:
         assert file[name] == model[name], name
     assert file["gpuClasses"] == [{"memory": 80 << 30, "computeCapability": "9.0", "admitted": True}]

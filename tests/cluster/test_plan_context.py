@@ -18,6 +18,8 @@ from mistral_operator.api.names import PLAN_ANNOTATION
 
 Plan: TypeAlias = Callable[..., "subprocess.CompletedProcess[str]"]
 CODESTRAL = "mistralai/Codestral-22B-v0.1"
+MIXTRAL = "mistralai/Mixtral-8x7B-Instruct-v0.1"
+DEVSTRAL = "mistralai/Devstral-2-123B-Instruct-2512"
 TOKEN = "hf_of_the_secret"  # noqa: S105 - no secret: it is what must not be found in any output
 REFERENCE = {"name": "hf", "key": "token"}
 
@@ -106,6 +108,43 @@ def test_manifests_are_those_the_operator_applies(spec: dict[str, Any], live: Li
     assert {one["kind"] for one in printed} == {
         kind for kind in ("Deployment", "Service", "PersistentVolumeClaim") if live.find(kind, "m")
     }
+
+
+@pytest.mark.parametrize(
+    ("model", "spec", "lands_on", "backend"),
+    [
+        pytest.param(MISTRAL_7B, {}, "NVIDIA-H200,NVIDIA-L4,NVIDIA-A100-SXM4-80GB", "XFORMERS", id="a window"),
+        pytest.param(NEMO, {"gpu": {"products": ["NVIDIA-L4"]}, "engine": {"gpuMemoryUtilization": 0.5}}, None, None,
+                     id="refused"),
+        pytest.param(MIXTRAL, {}, "NVIDIA-H200", "Auto", id="the only card that is large enough"),
+        pytest.param(DEVSTRAL, {}, "NVIDIA-H200", "Auto", id="a context that is set to what fits"),
+        pytest.param(DEVSTRAL, {"parallelism": {"tensor": 4}, "engine": {"maxModelLen": 131072}},
+                     "NVIDIA-H200,NVIDIA-A100-SXM4-80GB", "Auto", id="four a pod"),
+    ],
+)  # fmt: skip
+def test_the_status_says_what_the_plan_says(
+    model: str, spec: dict[str, Any], lands_on: str | None, backend: str | None, live: Live, plan: Plan
+) -> None:
+    """Everything that the command prints of a status is what the operator writes, to the byte; so is a refusal."""
+    body = asked(live, model=model, replicas=0, **spec)
+    live.create(body)
+    done = plan("-f", "-", "-o", "json", stdin=body)
+    if lands_on is None:
+        told = live.until_condition("m", "HardwareCompatible", "False")["message"]
+        error, next_step = done.stderr.splitlines()
+        assert f"MistralDeployment {live.namespace}/m: {told}." == (
+            f"{error.removeprefix('Error: ').rstrip('.')}. {next_step.removeprefix('Next: ')}"
+        )
+        return
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    hardware = live.until_condition("m", "HardwareCompatible", "True")
+    status = live.get("MistralDeployment", "m")["status"]
+    assert {name: status.get(name) for name in document["status"]} == document["status"]
+    assert {name: hardware[name] for name in document["hardware"]} == document["hardware"]
+    assert (status["gpu"], status["attention"]["backend"]) == (lands_on, backend)
+    assert status["resolved"]["args"] == document["args"]
+    assert status.get("warnings", []) == document["warnings"]
 
 
 def test_classes_of_gpus(live: Live, plan: Plan) -> None:

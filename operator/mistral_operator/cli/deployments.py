@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from huggingface_hub import get_token
 
 from mistral_operator.api import names
 from mistral_operator.api.conditions import Reason
+from mistral_operator.api.mistral_deployment import write_status
 from mistral_operator.api.spec import MistralDeploymentSpec, RuntimeSpec
 from mistral_operator.cli.ending import Refused, refusals
 from mistral_operator.cli.files import AskedDeployment
@@ -22,6 +23,7 @@ from mistral_operator.planning.quantity import gib
 from mistral_operator.planning.wishes import Defaults, image_of, runtime_of
 from mistral_operator.rendering.children import render_children
 from mistral_operator.rendering.owner import Manifest, Owner
+from mistral_operator.status.described import describe_plan
 from mistral_vllm.profiles import load_profiles
 from mistral_vllm.runtimes import DEFAULT_VERSION
 
@@ -29,6 +31,7 @@ if TYPE_CHECKING:  # importing a client takes longer than a plan without a clust
     from mistral_operator.cli.cluster_facts import ClusterFacts
 
 _NO_NAMESPACE: Final = "default"
+_OF_THE_PLAN: Final = ("gpu", "model", "attention", "memory", "warnings", "resolved")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,7 @@ class PlannedDeployment:
     placement: Placement  # shown with all assumptions, and with the memory of the smallest GPU as the plan's
     manifests: tuple[Manifest, ...]  # in the order in which they are applied, without ownerReferences
     assumptions: tuple[str, ...]  # what neither the file nor a flag told, one sentence each
+    status: dict[str, Any]  # what the operator would write of the plan, as it would write it
 
     def __str__(self) -> str:
         return f"{names.KIND} {self.namespace}/{self.name}"
@@ -71,9 +75,11 @@ def plan_deployment(asked: AskedDeployment, flags: Flags, cluster: "ClusterFacts
         *_about_the_gpu(placement, flags, described=cluster is None),
         *_about_the_rest(asked, namespace, on_cluster=cluster is not None),
     )
+    status = write_status(describe_plan(placement, resolved))
     all_assumptions = (*assumptions, *placement.plan.assumptions)
     plan = replace(placement.plan, memory=placement.memory, assumptions=all_assumptions)
-    return PlannedDeployment(asked.name, namespace, replace(placement, plan=plan), manifests, assumptions)
+    told: dict[str, Any] = {name: status[name] for name in _OF_THE_PLAN if name in status}
+    return PlannedDeployment(asked.name, namespace, replace(placement, plan=plan), manifests, assumptions, told)
 
 
 def _defaults(flags: Flags) -> Defaults:

@@ -44,7 +44,8 @@ def placement_document(placement: "Placement") -> dict[str, Any]:
 
 def deployment_document(planned: "PlannedDeployment") -> dict[str, Any]:
     """Return the plan of a MistralDeployment as JSON values."""
-    return {"name": planned.name, "namespace": planned.namespace, **placement_document(planned.placement)}
+    whose = {"name": planned.name, "namespace": planned.namespace}
+    return {**whose, **placement_document(planned.placement), "status": planned.status}
 
 
 def _gpu_class(gpu: GpuClass) -> dict[str, Any]:

@@ -4,14 +4,29 @@ from mistral_operator.api.status import (
     AttentionStatus,
     Layers,
     MemoryStatus,
+    MistralDeploymentStatus,
     ModelStatus,
     PlanWarning,
     RejectedBackend,
     Resolved,
 )
 from mistral_operator.planning.memory import MemoryPlan
+from mistral_operator.planning.placement import Placement
 from mistral_operator.planning.plan import Plan
 from mistral_operator.planning.quantity import gib, kib
+
+
+def describe_plan(placement: Placement, resolved: Resolved | None) -> MistralDeploymentStatus:
+    """Return a status that says all of a plan that was adopted, and nothing else."""
+    plan = placement.plan
+    return MistralDeploymentStatus(
+        resolved=resolved,
+        gpu=None if resolved is None else describe_gpu(resolved),
+        model=describe_model(plan),
+        attention=describe_attention(plan),
+        memory=None if placement.memory is None else describe_memory(placement.memory),
+        warnings=describe_warnings(plan),
+    )
 
 
 def describe_model(plan: Plan) -> ModelStatus:

@@ -14,13 +14,7 @@ from mistral_operator.api.status import (
 )
 from mistral_operator.planning.verdict import Verdict
 from mistral_operator.status.conditions import Facts, conditions_of, phase_of, readiness, value_of
-from mistral_operator.status.described import (
-    describe_attention,
-    describe_gpu,
-    describe_memory,
-    describe_model,
-    describe_warnings,
-)
+from mistral_operator.status.described import describe_plan
 from mistral_operator.status.observed import Observed, is_ready
 from mistral_operator.status.rollout import availability, freshness, progress_of
 from mistral_operator.status.verified import Asked, verify
@@ -105,15 +99,7 @@ def report_invalid(
 def _described(previous: MistralDeploymentStatus, verdict: Verdict) -> MistralDeploymentStatus:
     """Describe the plan: anew when one was adopted, else as it was described when it was."""
     if verdict.adopted is not None:
-        plan = verdict.adopted.plan
-        return MistralDeploymentStatus(
-            resolved=verdict.resolved,
-            gpu=None if verdict.resolved is None else describe_gpu(verdict.resolved),
-            model=describe_model(plan),
-            attention=describe_attention(plan),
-            memory=None if verdict.adopted.memory is None else describe_memory(verdict.adopted.memory),
-            warnings=describe_warnings(plan),
-        )
+        return describe_plan(verdict.adopted, verdict.resolved)
     if verdict.resolved is None:
         return MistralDeploymentStatus()
     return previous.model_copy(update={"resolved": verdict.resolved})

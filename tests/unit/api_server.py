@@ -89,6 +89,7 @@ class ApiServer:
     async def __aenter__(self) -> Self:
         app = web.Application()
         app.router.add_route("*", "/{path:.*}", self._answer)
+        app.on_response_prepare.append(_close)  # a client would look after idle connections every 15 s, for ever
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.01)
         await runner.setup()
         self._stack.push_async_callback(runner.cleanup)
@@ -237,6 +238,10 @@ def on_server(test: Callable[[ApiServer], Awaitable[None]], server: ApiServer | 
             await test(running)
 
     run(main(), talks=True)
+
+
+async def _close(_: web.Request, response: web.StreamResponse) -> None:
+    response.force_close()
 
 
 def _merged(before: Any, after: Any) -> Any:

@@ -247,7 +247,9 @@ def test_missing_rights(asked: Rights, told: list[tuple[str, str, str]]) -> None
     for one in found:
         assert one.object == "ServiceAccount ns/sa"
         if one.reason in ("RightsMissing", "ServiceAccountMissing"):
-            assert "`mistral-operator rbac --namespace ns --service-account sa --lease-name n`" in one.next_step
+            assert (
+                "`mistral-operator rbac --namespace ns --service-account sa --lease-name n | kubectl" in one.next_step
+            )
 
 
 def test_every_right_of_the_one_source_is_asked_for() -> None:

@@ -43,7 +43,7 @@ ON_MIXED = {f"{MIG}.product": "NVIDIA-H200-MIG-3g.71gb", f"{MIG}.memory": "71000
 @pytest.mark.parametrize(
     ("nodes", "told"),
     [
-        pytest.param([], [("warning", "Nodes", "NoGPUs", "none of 0 offers a GPU")], id="no nodes"),
+        pytest.param([], [("warning", "Nodes", "NoGPUs", "there is none: plans")], id="no nodes"),
         pytest.param([node(CPU_ONLY)], [("warning", "Nodes", "NoGPUs", "none of 1 offers a GPU")], id="no GPUs"),
         pytest.param(
             [node(H200, "a"), node(H200, "b"), node(T4, "c"), node(CPU_ONLY, "d")],

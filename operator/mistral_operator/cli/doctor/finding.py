@@ -5,12 +5,12 @@ from enum import StrEnum
 
 
 class Check(StrEnum):
-    """What is checked, in the order in which it is told."""
+    """What is checked, in the order in which it is told, and in which an operator is installed."""
 
     API_SERVER = "api-server"
     DEFINITION = "crd"
-    OPERATOR = "operator"
     RIGHTS = "rbac"
+    OPERATOR = "operator"
     NODES = "gpu-nodes"
     HUB = "hub"
     IMAGES = "image-pull"

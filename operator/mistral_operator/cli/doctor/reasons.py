@@ -21,17 +21,17 @@ class DoctorReason(StrEnum):
     DEFINITION_BEING_DELETED = "DefinitionBeingDeleted"
     DEFINITION_NOT_READABLE = "DefinitionNotReadable"
     VERSION_NOT_SERVED = "VersionNotServed"
+    # rbac
+    RIGHTS_COMPLETE = "RightsComplete"
+    RIGHTS_MISSING = "RightsMissing"
+    RIGHTS_NOT_READABLE = "RightsNotReadable"
+    SERVICE_ACCOUNT_MISSING = "ServiceAccountMissing"
     # operator
     OPERATOR_RUNS = "OperatorRuns"
     OPERATOR_NEVER_RAN = "OperatorNeverRan"
     OPERATOR_STOPPED = "OperatorStopped"
     OPERATOR_SILENT = "OperatorSilent"
     LEASE_NOT_READABLE = "LeaseNotReadable"
-    # rbac
-    RIGHTS_COMPLETE = "RightsComplete"
-    RIGHTS_MISSING = "RightsMissing"
-    RIGHTS_NOT_READABLE = "RightsNotReadable"
-    SERVICE_ACCOUNT_MISSING = "ServiceAccountMissing"
     # gpu-nodes
     GPUS_FOUND = "GPUsFound"
     NO_GPUS = "NoGPUs"

@@ -20,8 +20,8 @@ def examine(facts: Facts) -> Iterator[Finding]:
     """Yield all findings about a cluster, at least one of each check."""
     yield from check_api_server(facts.server)
     yield from check_definition(facts.definition)
-    yield from check_operator(facts.lease)
     yield from check_rights(facts.rights)
+    yield from check_operator(facts.lease)
     yield from check_nodes(facts.nodes)
     yield from check_hub(facts.hub, facts.deployments)
     yield from check_images(facts.pods, facts.pull_secrets)

@@ -30,7 +30,7 @@ _STEPS: Final[Mapping[str, str]] = {
     Reason.CHILD_REFUSED: "Remove what refuses it; the operator tries again each minute",
     Reason.SPEC_INVALID: "Correct the field that is named",
     Reason.NO_GPU_NODES: "Install GPU Feature Discovery and the device plugin, or name products in spec.gpu",
-    Reason.NODES_NOT_READABLE: "Apply what `mistral-operator rbac` prints",
+    Reason.NODES_NOT_READABLE: "Run `mistral-operator rbac | kubectl apply -f -`",
     Reason.NO_POD_AVAILABLE: "Run `kubectl describe pods -n {namespace} -l app.kubernetes.io/instance={name}`",
     Reason.ROLLOUT_STALLED: "Run `kubectl describe pods -n {namespace} -l app.kubernetes.io/instance={name}`",
     Reason.PLAN_OUTDATED: f"When it suits: `kubectl annotate mdep {{name}} -n {{namespace}} --overwrite "
@@ -134,14 +134,11 @@ def _of_condition(one: Deployment, condition: Condition, level: Level) -> Findin
 
 def _split(condition: Condition) -> tuple[str, str]:
     """Part a condition's message into the cause and the next step, which is empty where it names none."""
-    message = condition.message.rstrip(".")
+    message, cause, step = condition.message.rstrip("."), "", ""
     if condition.type in _IN_TWO_SENTENCES:
-        mark = ". "
+        cause, _, step = message.rpartition(". ")
     elif condition.type in _OF_PODS and condition.reason not in frozenset(Reason):
-        mark = "; "
-    else:
-        return message, ""
-    cause, _, step = message.rpartition(mark)
+        cause, _, step = message.partition("; ")
     return (cause, step[:1].upper() + step[1:]) if cause and len(step) >= _SHORTEST_STEP else (message, "")
 
 

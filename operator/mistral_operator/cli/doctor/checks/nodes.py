@@ -38,7 +38,8 @@ def check_nodes(nodes: Sequence[Body] | Unread) -> Iterator[Finding]:
 
 def _gpus(usable: Sequence[Body], nodes: int) -> Iterator[Finding]:
     if not usable:
-        message = f"none of {nodes} offers a GPU with labels: plans rest on the spec alone"
+        none = f"none of {nodes} offers a GPU with labels" if nodes else "there is none"
+        message = f"{none}: plans rest on the spec alone"
         step = "Add a node with a GPU, with NVIDIA's device plugin and GPU Feature Discovery (both in the GPU operator)"
         yield warning(Check.NODES, _ABOUT, DoctorReason.NO_GPUS, message, step)
         return

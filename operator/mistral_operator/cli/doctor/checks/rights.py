@@ -15,10 +15,10 @@ from mistral_operator.controller.settings import LeaseSettings
 def check_rights(rights: Rights) -> Iterator[Finding]:
     """Yield a finding for each resource with a missing right; nodes alone are not indispensable."""
     about = f"ServiceAccount {rights.namespace}/{rights.account}"
-    step = f"Apply what `mistral-operator rbac{_flags(rights)}` prints"
+    step = f"Run `mistral-operator rbac{_flags(rights)} | kubectl apply -f -`"
     if rights.there is False:
         message = "does not exist"
-        step += ", or name the account that the operator runs under with --service-account"
+        step += f", once there is a namespace {rights.namespace}; or name the operator's account with --service-account"
         yield problem(Check.RIGHTS, about, DoctorReason.SERVICE_ACCOUNT_MISSING, message, step)
         return
     if isinstance(rights.missing, Unread):

@@ -63,7 +63,12 @@ def test_a_class_that_the_leaders_batches_do_not_fit_on() -> None:
     assert placed(small).classes == (small,)
     placement = placed(H200, small)
     assert placement.classes == (H200,)
-    assert "does not fit: " in placement.left_out[0].message
+    message = placement.left_out[0].message
+    assert message.startswith("does not fit: ")
+    assert message.endswith("; with the batches that vLLM has for it, 2,048 tokens, 256 sequences, it would")
+    asked = {"maxNumBatchedTokens": 2048, "maxNumSeqs": 256}
+    assert placed(H200, small, engine=asked).classes == (H200, small)
+    assert "it would" not in placed(H200, T4).left_out[0].message
 
 
 def test_nowhere_the_nearest_speaks() -> None:
@@ -133,3 +138,23 @@ def test_a_shared_gpu_that_is_named() -> None:
     assert placed(LARGE_SHARED, gpu=named).classes == (LARGE_SHARED,)
     with pytest.raises(Unplannable, match="one that needs 2 may be handed the same GPU twice"):
         placed(LARGE_SHARED, gpu=named, parallelism={"tensor": 2})
+
+
+@pytest.mark.parametrize(
+    ("product", "resource"),
+    [
+        pytest.param("NVIDIA-H200-MIG-1g.18gb", "nvidia.com/mig-1g.18gb", id="mixed strategy"),
+        pytest.param("NVIDIA-H200-MIG-1g.18gb", "nvidia.com/gpu", id="single strategy"),
+    ],
+)
+def test_a_mig_profile(product: str, resource: str) -> None:
+    """It is a GPU with a memory of its own, one to a pod: no advice asks for two."""
+    large, small = (gpus(product, "9.0", size, 7, resource) for size in (20, 16))
+    wanted = {"resourceName": resource}
+    assert placed(large, gpu=wanted).classes == (large,)
+    with pytest.raises(Unplannable, match="a MIG profile, of which CUDA shows a process one, and a pod needs 2"):
+        placed(large, gpu=wanted, parallelism={"tensor": 2})
+    with pytest.raises(Unplannable, match="does not fit") as refusal:
+        placed(small, gpu=wanted)
+    assert refusal.value.next_step.endswith("dd larger GPUs")
+    assert "tensor" not in refusal.value.next_step

@@ -9,13 +9,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from mistral_operator.api.conditions import Reason
+from mistral_operator.planning.batches import with_batch_defaults
 from mistral_operator.planning.context_length import deciding, shortened
 from mistral_operator.planning.facts import GpuClass, ModelFacts
 from mistral_operator.planning.fit import (
     Remedies,
     gpus_in_words,
-    gpus_of_a_node,
+    gpus_of_a_pod,
     length_to_set,
+    memory_as,
     smallest_gpu_count,
     what_is_too_large,
     what_would_fit,
@@ -81,7 +83,7 @@ def admit(
             answers = replace(shorter, plans=(shortened(leader, full, remedies), *others))
     if not answers.plans:
         raise _nowhere(answers, remedies)
-    return Admission(answers.plans, tuple(_left_out(answers)))
+    return Admission(answers.plans, tuple(_left_out(request, answers)))
 
 
 def refuse_what_does_not_fit(plan: Plan, remedies: Remedies) -> None:
@@ -131,18 +133,29 @@ def _same(plan: Plan, leader: Plan) -> bool:
     return (plan.args, plan.env, plan.precision.dtype) == (leader.args, leader.env, leader.precision.dtype)
 
 
-def _left_out(answers: _Answers) -> list[LeftOut]:
+def _left_out(request: PlanRequest, answers: _Answers) -> list[LeftOut]:
     leader = answers.plans[0]
     instead = [
         LeftOut(plan.request.gpu, PlanReason.ANOTHER_PLAN, f"would run {_runs(plan)} instead of {_runs(leader)}")
         for plan in answers.others
     ]
     too_small = [
-        LeftOut(plan.request.gpu, Reason.DOES_NOT_FIT, f"does not fit: {what_is_too_large(plan, plan.memory)}")
+        LeftOut(plan.request.gpu, Reason.DOES_NOT_FIT, _why_left_out(request, plan, plan.memory))
         for plan in answers.too_small
         if plan.memory is not None
     ]
     return [*instead, *too_small, *(LeftOut(gpu, error.reason, error.message) for gpu, error in answers.refused)]
+
+
+def _why_left_out(request: PlanRequest, plan: Plan, memory: MemoryPlan) -> str:
+    """Say what is too large; and if it is so by the leader's batches alone, that too."""
+    told = f"does not fit: {what_is_too_large(plan, memory)}"
+    own = with_batch_defaults(replace(request, gpu=plan.request.gpu))
+    alone = memory_as(plan, own)
+    if alone is None or not alone.fits:
+        return told
+    batches = f"{own.max_num_batched_tokens:,} tokens, {own.max_num_seqs:,} sequences"
+    return f"{told}; with the batches that vLLM has for it, {batches}, it would"
 
 
 def _runs(plan: Plan) -> str:
@@ -172,5 +185,5 @@ def _nowhere(answers: _Answers, remedies: Remedies) -> Unplannable:
 def _lacks(plan: Plan) -> tuple[int, int]:
     """Rank a plan that does not fit: by how many GPUs it needs, if a node has them, then by memory."""
     count = smallest_gpu_count(plan)
-    reachable = count is not None and count <= gpus_of_a_node(plan)
+    reachable = count is not None and count <= gpus_of_a_pod(plan)
     return (count if reachable and count is not None else MOST_GPUS + 1), -(plan.request.gpu.memory_bytes or 0)

@@ -12,7 +12,7 @@ from mistral_operator.planning.facts import ModelFacts
 from mistral_operator.planning.fit import (
     Remedies,
     gpus_in_words,
-    gpus_of_a_node,
+    gpus_of_a_pod,
     length_to_set,
     smallest_gpu_count,
     what_is_too_large,
@@ -60,7 +60,7 @@ def shortened(plan: Plan, full: Plan, remedies: Remedies) -> Plan:
         return plan
     gpus = smallest_gpu_count(full)
     enough = ""
-    if gpus is not None and gpus <= gpus_of_a_node(full):
+    if gpus is not None and gpus <= gpus_of_a_pod(full):
         enough = f"; to have them all, {remedies.more_gpus.format(gpus=gpus)}"
     message = (
         f"{remedies.length} is not set, and the model's own {full.max_model_len_tokens:,} tokens do not fit on "

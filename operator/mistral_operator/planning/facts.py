@@ -64,6 +64,16 @@ class GpuClass:
     per_node: int | None = None  # the most that one node offers of them
     shared_by: int = 1  # pods that one GPU is handed to at a time: the device plugin's replicas, by time-slicing or MPS
 
+    @property
+    def is_mig(self) -> bool:
+        """Whether these are MIG profiles; in "single" strategy they are offered under the name of whole GPUs."""
+        return self.resource_name.startswith("nvidia.com/mig-") or "-MIG-" in (self.product or "")
+
+    @property
+    def only_one_a_pod(self) -> bool:
+        """Whether a pod can use but one: CUDA shows a process one MIG profile, and shared GPUs may be the same one."""
+        return self.is_mig or self.shared_by > 1
+
     def __str__(self) -> str:
         memory = "unknown memory" if self.memory_bytes is None else f"{self.memory_bytes / 2**30:.0f} GiB"
         capability = self.compute_capability or "unknown"

@@ -8,6 +8,7 @@ from mistral_operator.planning.memory import MemoryPlan
 from mistral_operator.planning.parallelism import MOST_GPUS, uneven
 from mistral_operator.planning.plan import Plan
 from mistral_operator.planning.quantity import gib
+from mistral_operator.planning.request import PlanRequest
 from mistral_operator.planning.sizing import size_memory
 from mistral_vllm.attention_facts import features_of
 
@@ -63,10 +64,10 @@ def _more_gpus(plan: Plan, remedies: Remedies) -> Iterator[str]:
     """Say on how many GPUs it would fit; where the length is open, fewer may do than for the model's own."""
     enough, some = smallest_gpu_count(plan), smallest_gpu_count(plan, shortened=True)
     count = enough if plan.request.max_model_len_tokens is not None else some
-    if count is None:
+    if count is None or plan.request.gpu.only_one_a_pod:
         return
     told = remedies.more_gpus.format(gpus=count)
-    if count > gpus_of_a_node(plan):
+    if count > gpus_of_a_pod(plan):
         told += f" and add nodes with {count} of them"
     if enough is not None and enough != count:
         told += f" ({enough} for all of the {plan.max_model_len_tokens:,} tokens)"
@@ -81,15 +82,17 @@ def smallest_gpu_count(plan: Plan, *, shortened: bool = False) -> int | None:
     for count in range(1, MOST_GPUS + 1):
         if uneven(plan.geometry, count, plan.precision.quantized) is not None:
             continue
-        memory = _memory_on(plan, count)
+        memory = memory_as(plan, replace(plan.request, tensor_parallel=count))
         if memory is None or memory.fits or (shortened and _is_long_enough(plan, memory)):
             return None if memory is None else count
     return None
 
 
-def gpus_of_a_node(plan: Plan) -> int:
-    """Return how many of a plan's GPUs one node has; of a GPU that is only described, as many as a server may have."""
+def gpus_of_a_pod(plan: Plan) -> int:
+    """Return how many of a plan's GPUs a pod could have; of a GPU that is only described, as many as a server may."""
     gpu = plan.request.gpu
+    if gpu.only_one_a_pod:
+        return 1
     return MOST_GPUS if gpu.product is None or gpu.per_node is None else gpu.per_node
 
 
@@ -105,11 +108,14 @@ def _is_long_enough(plan: Plan, memory: MemoryPlan) -> bool:
     return memory.advised_max_model_len_tokens >= min(SHORTEST_TOKENS, plan.max_model_len_tokens)
 
 
-def _memory_on(plan: Plan, gpus: int) -> MemoryPlan | None:
-    """Lay out the same plan's memory on another number of the GPUs that its memory was planned for."""
+def memory_as(plan: Plan, request: PlanRequest) -> MemoryPlan | None:
+    """Lay out the same plan's memory as if other batches or another number of GPUs had been asked for.
+
+    The GPU's size stays that of the plan's own memory.
+    """
     size = plan.request.gpu.memory_bytes if plan.memory is None else plan.memory.total_bytes
     return size_memory(
-        replace(plan.request, tensor_parallel=gpus, gpu=replace(plan.request.gpu, memory_bytes=size)),
+        replace(request, gpu=replace(plan.request.gpu, memory_bytes=size)),
         plan.layout,
         plan.geometry,
         plan.precision,

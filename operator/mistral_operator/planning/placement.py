@@ -206,7 +206,9 @@ def _shared(gpu: GpuClass, utilization: float) -> str | None:
 
 
 def _too_few(gpu: GpuClass, needed: int) -> str | None:
-    if gpu.shared_by > 1 and needed > 1:
+    if gpu.is_mig and needed > 1:
+        return f"a MIG profile, of which CUDA shows a process one, and a pod needs {needed}"
+    if gpu.only_one_a_pod and needed > 1:
         return f"shared by {gpu.shared_by} pods: one that needs {needed} may be handed the same GPU twice"
     if (gpu.per_node or 0) >= needed:
         return None

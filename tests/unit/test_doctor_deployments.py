@@ -162,6 +162,21 @@ NOT_DEPLOYED = ("False", "NotDeployed", "there is no Deployment yet")
             id="paused",
         ),
         pytest.param(
+            {"AttentionVerified": ("False", "AttentionDiffers", "pod m-1 runs FLASH_ATTN")},
+            "Degraded",
+            [
+                SERVES,
+                ("problem", "AttentionDiffers", "AttentionVerified is False: pod m-1", "kubectl logs deploy/m -n team"),
+            ],
+            id="pods that run something else",
+        ),
+        pytest.param(
+            {"AttentionVerified": ("Unknown", "ImageCannotTell", "vllm 0.26.0 does not tell")},
+            "Ready",
+            [SERVES, ("warning", "ImageCannotTell", "AttentionVerified is Unknown", "runtime mistral-vllm")],
+            id="pods that do not tell what they run",
+        ),
+        pytest.param(
             {"HardwareCompatible": ("Unknown", "NoGPUNodes", "no node offers nvidia.com/gpu with labels")},
             "Ready",
             [SERVES, ("warning", "NoGPUNodes", "HardwareCompatible is Unknown", "Install GPU Feature Discovery")],

@@ -33,6 +33,11 @@ _STEPS: Final[Mapping[str, str]] = {
     Reason.NODES_NOT_READABLE: "Run `mistral-operator rbac | kubectl apply -f -`",
     Reason.NO_POD_AVAILABLE: "Run `kubectl describe pods -n {namespace} -l app.kubernetes.io/instance={name}`",
     Reason.ROLLOUT_STALLED: "Run `kubectl describe pods -n {namespace} -l app.kubernetes.io/instance={name}`",
+    Reason.ATTENTION_DIFFERS: "Look at what the image is, and at `kubectl logs deploy/{name} -n {namespace}`",
+    Reason.IMAGE_CANNOT_TELL: "Use an image with the runtime mistral-vllm where that matters",
+    Reason.POD_UNREACHABLE: "Let the operator reach port 8000 of these pods (NetworkPolicy)",
+    Reason.MAX_MODEL_LEN_REDUCED: "Set spec.engine.maxModelLen to what you need, or give it more or larger GPUs",
+    Reason.DEPLOYMENT_SCALED_BY_OTHERS: "Let the autoscaler target the MistralDeployment in place of its Deployment",
     Reason.PLAN_OUTDATED: f"When it suits: `kubectl annotate mdep {{name}} -n {{namespace}} --overwrite "
     f'{REPLAN_ANNOTATION}="$(date +%s)"`',
     Reason.PAUSED: f"To let it go on: `kubectl annotate mdep {{name}} -n {{namespace}} {PAUSED_ANNOTATION}-`",

@@ -79,13 +79,18 @@ bench: binaries ## Print how fast the command answers, and how fast N objects co
 	@.venv/bin/python -m bench.converge $(foreach count,$(N),-n $(count)) $(OPERATORS)
 
 DOCKER ?= docker
+OPERATOR_IMAGE ?= mistral-operator:0.1.0
 VLLM_IMAGE ?= mistral-vllm:0.26.0
 BASE ?=
 BUILD_ARGS ?=
-.PHONY: image-vllm
+BUILD = $(DOCKER) build $(if $(BASE),--build-arg BASE=$(BASE)) --build-arg REVISION=$(shell git describe --always --dirty) \
+  $(BUILD_ARGS)
+.PHONY: image image-vllm
+image: ## Build the operator's image (docs/operator-image.md; OPERATOR_IMAGE=name:tag BASE=image DOCKER=podman)
+	$(BUILD) --tag $(OPERATOR_IMAGE) --file images/operator/Dockerfile .
+
 image-vllm: ## Build the image that serves (docs/image.md; VLLM_IMAGE=name:tag BASE=image DOCKER=podman)
-	$(DOCKER) build $(if $(BASE),--build-arg BASE=$(BASE)) --build-arg REVISION=$(shell git describe --always --dirty) \
-	  $(BUILD_ARGS) --tag $(VLLM_IMAGE) images/vllm
+	$(BUILD) --tag $(VLLM_IMAGE) images/vllm
 
 # the newest versions that agree with what the *.in files ask for
 .PHONY: image-requirements

@@ -2,7 +2,6 @@
 
 import re
 import tomllib
-from pathlib import Path
 
 import pytest
 
@@ -10,18 +9,13 @@ from mistral_operator.api.names import DEFAULT_IMAGE_REPOSITORY
 from mistral_operator.api.rendered import RENDERED_VOLUMES
 from mistral_operator.rendering.service import CONTAINER_PORT
 from mistral_vllm.runtimes import DEFAULT_VERSION
+from unit.dockerfiles import ROOT, instructions, makefile, read_dockerfile
 from unit.rendering_from_specs import container, environment, pod
 
-ROOT = Path(__file__).parents[2]
 IMAGE = ROOT / "images" / "vllm"
-DOCKERFILE = re.sub(r"\\\n", " ", re.sub(r"(?m)^\s*#.*\n", "", (IMAGE / "Dockerfile").read_text(encoding="utf-8")))
+DOCKERFILE = read_dockerfile(IMAGE / "Dockerfile")
 MADE_BY_THE_RUNTIME = {RENDERED_VOLUMES["tmp"], RENDERED_VOLUMES["shm"]}
 PINNED = {"vllm": DEFAULT_VERSION, "xformers": "0.0.35", "torch": "2.11.0"}
-
-
-def instructions(name: str) -> list[str]:
-    """Return what stands behind each instruction of that name, in order."""
-    return [" ".join(line.split()) for line in re.findall(rf"(?m)^{name} (.*)$", DOCKERFILE)]
 
 
 def pins(file: str) -> dict[str, str]:
@@ -39,17 +33,10 @@ def wanted(file: str) -> dict[str, str]:
     return dict(re.findall(r"(?m)^([a-z0-9-]+)(?:\[[^\]]*\])?==([^ ;\n]+)", (IMAGE / file).read_text(encoding="utf-8")))
 
 
-def makefile(variable: str) -> str:
-    """Return what the Makefile sets a variable to."""
-    text = (ROOT / "Makefile").read_text(encoding="utf-8")
-    (value,) = re.findall(rf"(?m)^{variable} [:?]= (.*)$", text)
-    return str(value)
-
-
 def test_it_runs_as_the_user_of_the_pod() -> None:
     """By number, as runAsNonRoot asks, and with an entry of /etc/passwd, as torch does."""
     context = pod()["securityContext"]
-    assert instructions("USER") == [f"{context['runAsUser']}:{context['runAsGroup']}"]
+    assert instructions(DOCKERFILE, "USER") == [f"{context['runAsUser']}:{context['runAsGroup']}"]
     assert f"groupadd --gid {context['runAsGroup']} " in DOCKERFILE
     assert f"useradd --uid {context['runAsUser']} --gid {context['runAsGroup']} " in DOCKERFILE
 
@@ -62,7 +49,7 @@ def test_it_has_the_folders_that_are_mounted() -> None:
 
 def test_it_writes_where_the_pod_does() -> None:
     """Run by hand it has the environment of a pod, so that both need the same folders."""
-    own = dict(word.split("=", 1) for word in " ".join(instructions("ENV")).split())
+    own = dict(word.split("=", 1) for word in " ".join(instructions(DOCKERFILE, "ENV")).split())
     rendered = {name: entry["value"] for name, entry in environment().items() if "value" in entry}
     folders = {name for name, value in rendered.items() if value.startswith(tuple(RENDERED_VOLUMES.values()))}
     assert folders <= own.keys()
@@ -73,14 +60,14 @@ def test_it_writes_where_the_pod_does() -> None:
 
 def test_it_listens_where_the_pod_does() -> None:
     """One port, the Service's target."""
-    assert instructions("EXPOSE") == [str(CONTAINER_PORT)]
+    assert instructions(DOCKERFILE, "EXPOSE") == [str(CONTAINER_PORT)]
 
 
 def test_its_entry_point_is_the_command_of_the_pod() -> None:
     """A console script that the plugin's distribution declares."""
     scripts = tomllib.loads((IMAGE / "pyproject.toml").read_text(encoding="utf-8"))["project"]["scripts"]
     program, subcommand = container()["command"]
-    assert instructions("ENTRYPOINT") == [f'["{program}"]']
+    assert instructions(DOCKERFILE, "ENTRYPOINT") == [f'["{program}"]']
     assert (program in scripts, subcommand) == (True, "serve")
 
 
@@ -92,7 +79,7 @@ def test_it_holds_what_the_plugin_is_written_for(package: str) -> None:
 
 def test_it_says_which_vllm_it_holds() -> None:
     """In the label that registries show, and in the tag under which the operator looks for it."""
-    assert f'org.opencontainers.image.version="{DEFAULT_VERSION}"' in " ".join(instructions("LABEL"))
+    assert f'org.opencontainers.image.version="{DEFAULT_VERSION}"' in " ".join(instructions(DOCKERFILE, "LABEL"))
     assert makefile("VLLM_IMAGE") == f"{DEFAULT_IMAGE_REPOSITORY}:{DEFAULT_VERSION}"
 
 

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mistral_operator.hub import HubError, HubReason, read_folder, read_model
+from mistral_operator.hub.cache import FactsCache
 from mistral_operator.planning.facts import ModelFacts, WeightFormat
 
 
@@ -78,6 +80,18 @@ def test_pickled_weights_count_where_there_are_no_others(folder: Path) -> None:
     [weights] = read_folder(folder).weights
     assert (weights.format, weights.size_bytes, weights.parameters) == (WeightFormat.HF, 1000, None)
     assert weights.files == ("pytorch_model-00001-of-00001.bin",)
+
+
+def test_a_quantisation_that_has_a_file_of_its_own(folder: Path, tmp_path: Path) -> None:
+    """ModelOpt once wrote no word of it into config.json; what is read is kept like the rest."""
+    assert read_folder(folder).quantization is None
+    written = {"producer": {"name": "modelopt"}, "quantization": {"quant_algo": "FP8", "kv_cache_quant_algo": "FP8"}}
+    (folder / "hf_quant_config.json").write_text(json.dumps(written))
+    facts = replace(read_folder(folder), commit="c" * 40)
+    assert facts.quantization == written
+    cache = FactsCache(tmp_path / "cache", "http://hub.example", facts.id)
+    cache.store(facts)
+    assert cache.load("c" * 40, facts.revision) == facts
 
 
 def test_an_adapter_is_not_the_model(folder: Path) -> None:

@@ -1,5 +1,6 @@
 """How checkpoints say that their weights are quantised, and on which GPUs they run."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -156,3 +157,14 @@ def test_weights_count_as_stored(config: dict[str, Any]) -> None:
     assert (small.weights_bytes, large.weights_bytes) == (4 * GIB, 7 * GIB)
     assert small.kv_cache_bytes - large.kv_cache_bytes == 3 * GIB
     assert small.kv_cache.bytes_per_token == (65536 if "quantization" in config else 131072)
+
+
+def test_a_file_beside_the_config() -> None:
+    """What config.json leaves to hf_quant_config.json counts; a word in config.json comes first."""
+    beside = {"producer": {"name": "modelopt"}, "quantization": {"quant_algo": "FP8", "kv_cache_quant_algo": "FP8"}}
+    inventory = Inventory(frozenset({H200, A100}))
+    placement = place(replace(facts(), quantization=beside), spec(), inventory, DEFAULTS)
+    assert placement.classes == (H200,)
+    assert (placement.plan.precision.quantization, placement.plan.precision.kv_cache_dtype) == ("modelopt", "fp8")
+    first = replace(facts(quantization_config={"quant_method": "awq"}), quantization=beside)
+    assert place(first, spec(), inventory, DEFAULTS).plan.precision.quantization == "awq"

@@ -19,7 +19,7 @@ from urllib.parse import quote
 
 from mistral_operator.planning.facts import ModelFacts, WeightFormat, Weights
 
-_FORMAT_VERSION: Final = 1  # raised with every change of what is stored: older files then count as absent
+_FORMAT_VERSION: Final = 2  # raised with every change of what is stored: older files then count as absent
 
 
 class FactsCache:
@@ -51,6 +51,7 @@ class FactsCache:
             "params": facts.params,
             "weights": [asdict(weights) for weights in facts.weights],
             "tokenizer_files": sorted(facts.tokenizer_files),
+            "quantization": facts.quantization,
             "other_weights": sorted(facts.other_weights),
         }
         with contextlib.suppress(OSError, RecursionError):
@@ -96,6 +97,7 @@ class FactsCache:
                 for weights in stored["weights"]
             ),
             tokenizer_files=frozenset(stored["tokenizer_files"]),
+            quantization=stored["quantization"],
             other_weights=frozenset(stored["other_weights"]),
         )
 

@@ -1,7 +1,7 @@
 """From files to facts: the same steps for a folder and for a hub, so that both give the same plan."""
 
 from mistral_operator.hub.errors import NoConfigError
-from mistral_operator.hub.files import CONFIG, PARAMS, ModelFiles, sort_files
+from mistral_operator.hub.files import CONFIG, PARAMS, QUANTIZATION, ModelFiles, sort_files
 from mistral_operator.hub.json_file import read_object
 from mistral_operator.hub.weights import weights_of
 from mistral_operator.planning.facts import ModelFacts
@@ -32,5 +32,6 @@ def facts_of(files: ModelFiles, *, revision: str, commit: str | None) -> ModelFa
         params=params,
         weights=weights_of(files, names),
         tokenizer_files=names.tokenizer,
+        quantization=read_object(files, QUANTIZATION),
         other_weights=names.other_weights,
     )

@@ -13,6 +13,7 @@ from typing import Final, Protocol
 
 CONFIG: Final = "config.json"
 PARAMS: Final = "params.json"
+QUANTIZATION: Final = "hf_quant_config.json"
 HF_INDEX: Final = "model.safetensors.index.json"
 MISTRAL_INDEX: Final = "consolidated.safetensors.index.json"
 

@@ -96,7 +96,8 @@ def resolve_precision(
                     f"the checkpoint is bfloat16; compute capability {compute_capability} runs it in float16",
                 )
             )
-    quantization = read_quantization((config, decoder.written))
+    beside = {} if facts.quantization is None else {"quantization_config": facts.quantization}
+    quantization = read_quantization((config, decoder.written, beside))
     _refuse_older_gpu(quantization, compute_capability if platform is Platform.CUDA else None)
     checkpoints_kv = None if quantization is None else quantization.kv_cache_dtype
     if kv_cache_dtype not in _KV_CACHE_BYTES:

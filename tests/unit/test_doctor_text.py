@@ -50,7 +50,8 @@ def test_on_a_terminal() -> None:
 
 
 def test_the_document() -> None:
-    """The same keys everywhere, next empty where there is nothing to do."""
+    """The same keys everywhere, next empty where there is nothing to do, and no full stops."""
+    assert findings_document([GATED])[0]["next"] == "Accept\nthe licence"
     assert findings_document([FINE, NODES]) == [
         {
             "check": "hub",

@@ -6,15 +6,17 @@ from mistral_operator.cli.doctor.finding import Finding
 
 
 def findings_document(findings: Iterable[Finding]) -> list[dict[str, str]]:
-    """Return one object for each finding, in their order; ``next`` is empty where there is nothing to do."""
+    """Return one object for each finding, in their order; ``next`` is empty where there is nothing to do.
+
+    No text ends with a full stop: others' sentences do or do not."""
     return [
         {
             "check": str(one.check),
             "status": str(one.level),
             "object": one.object,
             "reason": one.reason,
-            "message": one.message,
-            "next": one.next_step,
+            "message": one.message.rstrip("."),
+            "next": one.next_step.rstrip("."),
         }
         for one in findings
     ]

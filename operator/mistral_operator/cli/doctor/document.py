@@ -8,7 +8,8 @@ from mistral_operator.cli.doctor.finding import Finding
 def findings_document(findings: Iterable[Finding]) -> list[dict[str, str]]:
     """Return one object for each finding, in their order; ``next`` is empty where there is nothing to do.
 
-    No text ends with a full stop: others' sentences do or do not."""
+    No text ends with a full stop: others' sentences do or do not.
+    """
     return [
         {
             "check": str(one.check),

@@ -13,17 +13,26 @@ from mistral_operator.planning.request import PlanRequest
 from mistral_vllm.backends import ComputeCapability
 from mistral_vllm.runtimes import get_runtime
 
-RESULTS = Path(__file__).parents[2] / "bench/results/kv-cache-h100.json"
-MEASURED: list[dict[str, Any]] = json.loads(RESULTS.read_text())["measured"]
+RESULTS = sorted((Path(__file__).parents[2] / "bench/results").glob("kv-cache-*.json"))
+MEASURED: list[dict[str, Any]] = [row for path in RESULTS for row in json.loads(path.read_text())["measured"]]
 
 
-@pytest.mark.parametrize("measured", MEASURED, ids=lambda row: f"{row['model']}, {row['max_num_batched_tokens']}")
+def named(row: dict[str, Any]) -> str:
+    """Name one measurement."""
+    how = (row["max_num_batched_tokens"], row.get("tensor_parallel", 1), row.get("kv_cache_dtype", "auto"))
+    return f"{row['model']} on {row['gpu']}, {', '.join(map(str, how))}"
+
+
+@pytest.mark.parametrize("measured", MEASURED, ids=named)
 def test_within_five_percent_of_vllm(measured: dict[str, Any]) -> None:
     """Planned KV cache tokens differ from what vLLM allocated by less than 5 %, working memory's estimate included."""
     config = json.loads((MODELS / measured["model"] / "config.json").read_text())
+    capability = ComputeCapability.parse(measured.get("compute_capability", "9.0"))
     request = PlanRequest(
         runtime=get_runtime("vllm", measured["vllm"]),
-        gpu=GpuClass(measured["gpu_bytes"], ComputeCapability(9, 0), measured["gpu"]),
+        gpu=GpuClass(measured["gpu_bytes"], capability, measured["gpu"]),
+        tensor_parallel=measured.get("tensor_parallel", 1),
+        kv_cache_dtype=measured.get("kv_cache_dtype", "auto"),
         max_model_len_tokens=measured["max_model_len"],
         max_num_batched_tokens=measured["max_num_batched_tokens"],
         max_num_seqs=measured["max_num_seqs"],

@@ -149,9 +149,11 @@ def test_a_spec_that_names_nodes() -> None:
         "0/5 nodes are available: 1 node(s) had untolerated taint(s), 4 node(s) didn't match Pod's node "
         "affinity/selector."
     )
-    narrowed = found(one, evidence=Evidence(narrowed=True))
+    one["spec"] = {"nodeSelector": {"zone": "a"}}
+    narrowed = found(one)
     assert narrowed is not None
     assert narrowed.reason == PodReason.AFFINITY_UNMATCHED
+    assert narrowed.message.endswith(", or add its taints to spec.tolerations")
 
 
 def test_a_gate() -> None:

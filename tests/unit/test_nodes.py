@@ -85,3 +85,20 @@ def test_nodes_that_may_not_be_read() -> None:
     assert not Nodes(readable=False).inventory.readable
     assert Nodes(readable=True).inventory.readable
     assert Nodes(readable=False).readable is False
+
+
+def test_lost_nodes() -> None:
+    """A kubelet that says nothing any more is news once, and so is one that is heard of again."""
+
+    def told(status: str) -> dict[str, Any]:
+        body = node()
+        body["status"]["conditions"] = [{"type": "Ready", "status": status}]
+        return body
+
+    nodes = Nodes(readable=True)
+    assert not nodes.is_lost_anew(node(), deleted=False)
+    seen = [("True", False), ("Unknown", True), ("Unknown", False), ("False", True), ("Unknown", True)]
+    assert [nodes.is_lost_anew(told(status), deleted=False) for status, _ in seen] == [news for _, news in seen]
+    assert nodes.lost == {"n"}
+    assert nodes.is_lost_anew(told("Unknown"), deleted=True)
+    assert nodes.lost == frozenset()

@@ -23,7 +23,7 @@ from mistral_vllm.telling.root_cause import root_cause
 _PARALLEL: Final = 4
 _LINES: Final = 300
 _BYTES: Final = 128 * 1024
-_TIMEOUT_SECONDS: Final = 5.0
+_TIMEOUT_SECONDS: Final = 10.0
 _KEPT: Final = 600  # characters of a cause: more than a message shows
 
 

@@ -208,7 +208,6 @@ class Reconciler:
             unread=causes.unread,
             lost_nodes=self._nodes.lost,
             claim=claim_name(key.name, spec),
-            narrowed=bool(spec.node_selector or spec.affinity),
         )
 
     def _previous_status(self, key: Key, body: Manifest) -> MistralDeploymentStatus:

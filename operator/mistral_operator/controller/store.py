@@ -126,8 +126,10 @@ def _trim(resource: Resource, body: Body) -> Body:
     if resource is MISTRAL_DEPLOYMENTS:
         return {"metadata": {name: metadata[name] for name in ("name", "namespace", "uid", "resourceVersion")}}
     if resource is PODS:
-        node = body.get("spec", {}).get("nodeName")
-        return {"metadata": metadata, "spec": {"nodeName": node} if node else {}, "status": body.get("status") or {}}
+        spec = body.get("spec", {})
+        wanted = "nodeName" if spec.get("nodeName") else "nodeSelector"  # of a pod without a node, where it may go
+        kept = {wanted: spec[wanted]} if spec.get(wanted) else {}
+        return {"metadata": metadata, "spec": kept, "status": body.get("status") or {}}
     metadata.pop("labels", None)
     metadata.pop("annotations", None)
     trimmed: Body = {"metadata": metadata, "status": body.get("status") or {}}

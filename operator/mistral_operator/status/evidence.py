@@ -22,7 +22,6 @@ class Evidence:
     unread: frozenset[str] = frozenset()  # pods whose log is being read
     lost_nodes: frozenset[str] = frozenset()  # whose kubelet says nothing any more
     claim: str | None = None  # name of the claim that pods mount
-    narrowed: bool = False  # whether the spec itself names nodes, beyond the GPUs of the plan
 
 
 NO_EVIDENCE: Final = Evidence()

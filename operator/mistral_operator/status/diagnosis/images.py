@@ -14,7 +14,7 @@ _PULL: Final = frozenset({"ErrImagePull", "ImagePullBackOff", "RegistryUnavailab
 _WRAPPER: Final = re.compile(
     r'^(Back-off pulling image "[^"]*"(?=:|$)|Failed to pull image "[^"]*"|ErrImagePull|ImagePullBackOff'
     r'|rpc error: code = \w+ desc = |failed to pull and unpack image "[^"]*"|failed to resolve reference "[^"]*"'
-    r"|failed to resolve image|Error response from daemon|failed to copy|failed to do request|failed to fetch \S+):? ?"
+    r"|failed to authorize|failed to fetch \w+ token|failed to do request|Error response from daemon):? ?"
 )
 _PATTERNS: Final = (
     Pattern(
@@ -31,7 +31,7 @@ _PATTERNS: Final = (
     Pattern(
         PodReason.IMAGE_ACCESS_DENIED,
         re.compile(r"(?i)\b40[13]\b|unauthorized|denied|forbidden|authorization failed|no basic auth|authentication"),
-        "name a Secret of type kubernetes.io/dockerconfigjson for that registry in spec.imagePullSecrets",
+        "name a pull Secret for that registry in spec.imagePullSecrets",
     ),
     Pattern(
         PodReason.IMAGE_MISSING,
@@ -62,7 +62,7 @@ def no_image(container: Container, events: Sequence[ObjectEvent]) -> Finding | N
     cause = f"image {image} cannot be pulled: {words}" if words else f"image {image} cannot be pulled"
     found = next((found for pattern in _PATTERNS if (found := pattern.find(words)) is not None), None)
     if found is None:
-        step = "see that the node reaches the registry; it tries again by itself"
+        step = "see that the node reaches the registry"
         return Finding(PodReason.IMAGE_PULL_FAILED, cause, step, passing=True)
     return found._replace(cause=cause)
 

@@ -18,6 +18,7 @@ from mistral_operator.status.observed import condition_of
 _HEAD: Final = re.compile(r"^\d+/\d+ nodes are available: ")
 _TAIL: Final = re.compile(r"[.,]? *(no new claims to deallocate|preemption: ).*$", re.DOTALL)
 _COUNT: Final = re.compile(r"^\d+ ")
+_NOT_FOUND: Final = re.compile(r"\. not found$")  # of the node that a failing claim could not be looked up for
 _TAINT: Final = re.compile(r"untolerated taint|taints that the pod didn't tolerate|had taint ")
 _AFFINITY: Final = re.compile(r"node affinity/selector|node selector|requested node name")
 
@@ -54,7 +55,7 @@ _UNTOLERATED: Final = Pattern(
 _UNMATCHED: Final = Pattern(
     PodReason.AFFINITY_UNMATCHED,
     _AFFINITY,
-    "correct spec.nodeSelector or spec.affinity, or label a node that has the GPUs of status.resolved",
+    "correct spec.nodeSelector or spec.affinity, or label a node that has the plan's GPUs",
 )
 _CORDONED: Final = Pattern(PodReason.NODES_CORDONED, re.compile(r"were unschedulable"), "`kubectl uncordon` a node")
 
@@ -74,20 +75,23 @@ def unscheduled(pod: Body, evidence: Evidence) -> Finding | None:
         )
     parts = _parts(words)
     text = ", ".join(parts)
-    found = next((found for pattern in _ranked(evidence) if (found := pattern.find(text)) is not None), None)
+    found = next((found for pattern in _ranked(pod) if (found := pattern.find(text)) is not None), None)
     if found is None:
         found = Finding(PodReason.UNSCHEDULABLE, "", "see what `kubectl describe pod` says of it")
+    if found.reason == PodReason.AFFINITY_UNMATCHED and _TAINT.search(text):  # either may be meant
+        found = found._replace(next_step=f"{found.next_step}, or add its taints to spec.tolerations")
     return with_claim(found._replace(cause=f"no node takes it: {text or 'the scheduler gives no reason'}"), evidence)
 
 
-def _ranked(evidence: Evidence) -> Sequence[Pattern]:
+def _ranked(pod: Body) -> Sequence[Pattern]:
     # nodes without GPUs never match the plan's own affinity, so that it says little beside a taint
-    last = (_UNMATCHED, _UNTOLERATED) if evidence.narrowed else (_UNTOLERATED, _UNMATCHED)
-    return (*_PATTERNS, *last, _CORDONED)
+    narrowed = bool((pod.get("spec") or {}).get("nodeSelector"))
+    last = (_UNMATCHED, _UNTOLERATED, _CORDONED) if narrowed else (_UNTOLERATED, _CORDONED, _UNMATCHED)
+    return (*_PATTERNS, *last)
 
 
 def _parts(words: str) -> list[str]:
     """Return the causes, those that speak of resources first, without the numbers of nodes, which move."""
-    text = _TAIL.sub("", _HEAD.sub("", " ".join(words.split()))).rstrip(". ")
+    text = _NOT_FOUND.sub("", _TAIL.sub("", _HEAD.sub("", " ".join(words.split())))).rstrip(". ")
     parts = {_COUNT.sub("", part.strip()) for part in text.split(", ")}
     return sorted(parts - {""}, key=lambda part: (not part.startswith("Insufficient"), part))

@@ -17,7 +17,7 @@ CLAIM_PATTERNS: Final = (
     Pattern(
         PodReason.VOLUME_ELSEWHERE,
         re.compile(r"volume node affinity conflict|PersistentVolume's node affinity|no available volume zone"),
-        "use a claim whose volume is where the GPUs are, or admit GPUs of its zone in spec.gpu",
+        "use a claim whose volume is where the GPUs are",
     ),
     Pattern(
         PodReason.VOLUME_IN_USE,

@@ -1,0 +1,127 @@
+"""Logs of runs that ended: each is read once, a few at a time, and nobody waits for one."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from mistral_operator.cluster.resources import PODS
+from mistral_operator.controller.crash_logs import Causes, CrashLogs
+from mistral_operator.controller.keys import Key
+from unit.api_server import ApiServer, Body, Fault, on_server
+from unit.logs import captured_log
+from unit.pods import ended, pod
+
+LOG = (Path(__file__).parent / "vllm_logs" / "kv_cache_too_small.log").read_bytes()
+OWNER = Key("ns", "m")
+UNTOLD = "ends without a word"
+
+
+def crashed(name: str = "m-1", finished: str = "2026-11-25T12:00:00Z") -> Body:
+    """Return a pod whose vLLM ended and did not say why."""
+    container = ended(UNTOLD)
+    container["lastState"]["terminated"]["finishedAt"] = finished
+    body = pod(container, name=name)
+    body["metadata"]["namespace"] = "ns"
+    return body
+
+
+class World:
+    """Logs, and whose object was made due by one."""
+
+    def __init__(self, server: ApiServer, logs: CrashLogs, due: asyncio.Queue[Key]) -> None:
+        self.server = server
+        self.logs = logs
+        self.due = due
+
+    async def read(self) -> Key:
+        """Wait until a log has been read."""
+        async with asyncio.timeout(30):
+            return await self.due.get()
+
+    def asked(self) -> list[str | None]:
+        """Return the pods whose logs were asked for."""
+        return [one.place.name for one in self.server.requests if one.place.subresource == "log"]
+
+
+@contextlib.asynccontextmanager
+async def world(server: ApiServer) -> AsyncIterator[World]:
+    """Read logs."""
+    due: asyncio.Queue[Key] = asyncio.Queue()
+    log, _ = captured_log()
+    logs = CrashLogs(await server.cluster(), due.put_nowait, log)
+    reading = asyncio.create_task(logs.run())
+    yield World(server, logs, due)
+    reading.cancel()
+    await asyncio.wait([reading])
+
+
+def test_a_log_is_read_once_for_each_run() -> None:
+    """A reconcile sees that it is being read, then the cause; another crash is read anew, and the old cause stays."""
+
+    async def test(server: ApiServer) -> None:
+        server.faults.append(Fault("GET", 200, raw=LOG, plural="pods", times=2))
+        async with world(server) as at:
+            assert at.logs.look(OWNER, [crashed()]) == Causes({}, frozenset({"m-1"}))
+            assert await at.read() == OWNER
+            (cause,) = at.logs.look(OWNER, [crashed()]).found.values()
+            assert "the estimated maximum model length is 1048576" in cause
+            assert at.asked() == ["m-1"]
+            query = at.server.requests[0].query
+            assert query == {"container": "vllm", "previous": "true", "tailLines": "300", "limitBytes": "131072"}
+            again = crashed(finished="2026-11-25T12:05:00Z")
+            assert at.logs.look(OWNER, [again]) == Causes({"m-1": cause}, frozenset())
+            await at.read()
+            assert at.logs.look(OWNER, [again]) == Causes({"m-1": cause}, frozenset())
+            assert at.asked() == ["m-1", "m-1"]
+
+    on_server(test)
+
+
+def test_a_log_that_cannot_be_read() -> None:
+    """What the pod says itself has to do, and it is not asked again."""
+
+    async def test(server: ApiServer) -> None:
+        server.faults.append(Fault("GET", 400, "previous terminated container not found", plural="pods"))
+        async with world(server) as at:
+            at.logs.look(OWNER, [crashed()])
+            await at.read()
+            for _ in range(2):
+                assert at.logs.look(OWNER, [crashed()]) == Causes({}, frozenset())
+            assert at.asked() == ["m-1"]
+
+    on_server(test)
+
+
+def test_a_kubelet_that_does_not_answer() -> None:
+    """It holds up neither a reconcile nor, for long, other logs."""
+
+    async def test(server: ApiServer) -> None:
+        server.faults.append(Fault("GET", hangs=True, plural="pods", times=4))
+        server.faults.append(Fault("GET", 200, raw=LOG, plural="pods"))
+        async with world(server) as at:
+            pods = [crashed(f"m-{number}") for number in range(5)]
+            assert len(at.logs.look(OWNER, pods).unread) == 5
+            begun = asyncio.get_running_loop().time()
+            for _ in pods:
+                await at.read()
+            assert asyncio.get_running_loop().time() - begun < 11
+            causes = at.logs.look(OWNER, pods)
+            assert (len(causes.found), causes.unread) == (1, frozenset())
+
+    on_server(test)
+
+
+def test_pods_that_go_are_forgotten() -> None:
+    """So is what was to be read of them."""
+
+    async def test(server: ApiServer) -> None:
+        async with world(server) as at:
+            at.logs.look(OWNER, [crashed()])
+            at.logs.look(OWNER, [])
+            at.logs.look(Key("ns", "other"), [crashed("other")])
+            await at.read()
+            assert at.asked() == ["other"]
+
+    assert PODS.path("ns", "m-1", "log") == "/api/v1/namespaces/ns/pods/m-1/log"
+    on_server(test)

@@ -80,6 +80,7 @@ class ApiServer:
     requests: list[Request] = field(default_factory=list)
     served: set[str] = field(default_factory=set)  # API groups with a version, for discovery
     url: str = ""
+    closes: bool = False  # each connection: on a clock of its own a client looks after idle ones every 15 s, for ever
 
     def __post_init__(self) -> None:
         self._objects: dict[tuple[str, str, str, str], Body] = {}
@@ -89,7 +90,8 @@ class ApiServer:
     async def __aenter__(self) -> Self:
         app = web.Application()
         app.router.add_route("*", "/{path:.*}", self._answer)
-        app.on_response_prepare.append(_close)  # a client would look after idle connections every 15 s, for ever
+        if self.closes:
+            app.on_response_prepare.append(_close)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.01)
         await runner.setup()
         self._stack.push_async_callback(runner.cleanup)
@@ -241,6 +243,7 @@ def on_server(test: Callable[[ApiServer], Awaitable[None]], server: ApiServer | 
 
 
 async def _close(_: web.Request, response: web.StreamResponse) -> None:
+    response.headers["Connection"] = "close"
     response.force_close()
 
 

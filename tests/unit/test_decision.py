@@ -263,6 +263,18 @@ def test_blocks_of_64_suit_xformers() -> None:
             {"requested": "XFORMERS", "kv_cache_dtype": "fp8"}, RejectionReason.KV_CACHE_DTYPE, "fp8", id="fp8 KV cache"
         ),
         pytest.param(
+            {"requested": "TRITON_ATTN", "kv_cache_dtype": "fp8", "compute_capability": AMPERE},
+            RejectionReason.KV_CACHE_DTYPE,
+            "reads a fp8 KV cache from 8.9 on, the GPU has 8.0",
+            id="fp8 KV cache in Triton on Ampere",
+        ),
+        pytest.param(
+            {"layout": NONE, "kv_cache_dtype": "fp8_e4m3", "compute_capability": TURING, "dtype": "float16"},
+            RejectionReason.COMPUTE_CAPABILITY,
+            "no attention backend of mistral-vllm 0.26.0 can run this model",
+            id="fp8 KV cache on Turing, without a window either",
+        ),
+        pytest.param(
             {"features": EngineFeatures(decode_context_parallel_size=2)},
             RejectionReason.CONTEXT_PARALLEL,
             "--decode-context-parallel-size",

@@ -107,6 +107,7 @@ class Backend(NamedTuple):
     dtypes: frozenset[str] = _HALF
     kv_cache_dtypes: frozenset[str] | None = _UNQUANTISED_KV  # None: any this release knows
     fp8_kv_compute_capability: int | None = None  # the one major version on which fp8 KV works all the same
+    fp8_kv_floor: ComputeCapability = _ANY_GPU  # below it, a backend that reads fp8 KV does not start with it
     kernel_block_size: int = 16  # tokens; --block-size must be a multiple
     kernels: Mapping[Phase, frozenset[str]] | None = None  # names in the measured profiles
     speculative_decoding: bool = True
@@ -139,6 +140,7 @@ _TRITON_ATTN = Backend(
     head_sizes=HeadSizes(minimum=32),
     dtypes=_ANY_DTYPE,
     kv_cache_dtypes=None,
+    fp8_kv_floor=ComputeCapability(8, 9),  # Triton compiles fp8e4nv for no older GPU
     kernels={Phase.PREFILL: frozenset({"triton_attn"}), Phase.DECODE: frozenset({"triton_attn"})},
 )
 _FLEX_ATTENTION = Backend(

@@ -78,10 +78,16 @@ def _dtype(backend: Backend, facts: AttentionFacts, _kind: LayerType) -> tuple[R
 
 
 def _kv_cache_dtype(backend: Backend, facts: AttentionFacts, _kind: LayerType) -> tuple[RejectionReason, str] | None:
+    capability = facts.compute_capability
+    is_fp8 = facts.kv_cache_dtype.startswith("fp8")
+    if is_fp8 and capability is not None and capability < backend.fp8_kv_floor:
+        return (
+            RejectionReason.KV_CACHE_DTYPE,
+            f"reads a {facts.kv_cache_dtype} KV cache from {backend.fp8_kv_floor} on, the GPU has {capability}",
+        )
     if backend.kv_cache_dtypes is None or facts.kv_cache_dtype in backend.kv_cache_dtypes:
         return None
     fp8_major = backend.fp8_kv_compute_capability
-    capability = facts.compute_capability
     if fp8_major is not None and facts.kv_cache_dtype in ("fp8", "fp8_e4m3"):
         if capability is None or capability.major == fp8_major:
             return None

@@ -8,10 +8,9 @@ from mistral_operator.cli.doctor.facts import Server, Unread
 from mistral_operator.cli.doctor.finding import Check, Finding, ok, warning
 from mistral_operator.cli.doctor.reasons import DoctorReason
 
-OLDEST: Final = (1, 31)
-NEWEST: Final = (1, 37)
+TESTED: Final = (1, 37)
 _RELEASE: Final = re.compile(r"v?(\d+)\.(\d+)")  # what follows is the distribution's: v1.33.4-eks-abc, v1.34.1+k3s1
-_TESTED: Final = f"{OLDEST[0]}.{OLDEST[1]} to {NEWEST[0]}.{NEWEST[1]}"
+_TESTED: Final = f"{TESTED[0]}.{TESTED[1]}"
 
 
 def check_api_server(server: Server) -> Iterator[Finding]:
@@ -21,14 +20,15 @@ def check_api_server(server: Server) -> Iterator[Finding]:
     if found is None:
         why = server.version.why if isinstance(server.version, Unread) else f"it calls itself {server.version!r}"
         message = f"does not tell its release: {why}"
-        step = f"Compare it with {_TESTED}, which are tested"
+        step = f"Compare it with {_TESTED}, which is tested"
         yield warning(Check.API_SERVER, about, DoctorReason.VERSION_UNKNOWN, message, step)
         return
     release = (int(found[1]), int(found[2]))
-    if OLDEST <= release <= NEWEST:
+    if release == TESTED:
         message = f"Kubernetes {server.version}; the operator is tested with {_TESTED}"
         yield ok(Check.API_SERVER, about, DoctorReason.VERSION_TESTED, message)
         return
-    age, step = ("older", "Upgrade the cluster") if release < OLDEST else ("newer", "Look for a newer operator")
+    age = "older" if release < TESTED else "newer"
+    step = "Try it where nothing depends on it first"
     message = f"Kubernetes {server.version} is {age} than what the operator is tested with, {_TESTED}"
     yield warning(Check.API_SERVER, about, DoctorReason.VERSION_NOT_TESTED, message, step)

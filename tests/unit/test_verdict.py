@@ -219,6 +219,17 @@ def test_a_frozen_plans_gpus(around: Circumstances, status: ConditionStatus, rea
     assert decided(spec(), running(), around).hardware[:2] == (status, reason)
 
 
+def test_why_classes_are_left_out_goes_on_being_told() -> None:
+    """A plan that today's facts lead to as well is told with their words; an older one only with what is there."""
+    around = circumstances(H200, T4)
+    verdict = decided(spec(), running(around=around), around)
+    assert verdict.adopted is None
+    assert verdict.hardware == decided(spec(), around=around).hardware
+    assert "left out: Tesla-T4" in verdict.hardware.message
+    grown = decided(spec(), running(around=around), circumstances(H200, L4, T4))
+    assert grown.hardware.message == f"planned for {H200}"
+
+
 def test_paused() -> None:
     """While paused nothing is adopted and nothing rendered, and what is known is still said."""
     frozen = running()

@@ -84,7 +84,11 @@ def decide_plan(
     if asked is None or not asked.scheduled:
         hardware = _planned_hardware(placement)
         return Verdict(today, True, placement, model, None, hardware, true(Reason.PLAN_IS_CURRENT, _CURRENT))
-    return _kept(spec, asked, circumstances, model, _told(changes(asked, today), circumstances.answer))
+    differences = changes(asked, today)
+    kept = _kept(spec, asked, circumstances, model, _told(differences, circumstances.answer))
+    if differences or not placement.classes:
+        return kept
+    return replace(kept, hardware=_planned_hardware(placement))  # why the other classes are left out is still worth it
 
 
 _CURRENT = "pods run the plan that today's facts lead to"

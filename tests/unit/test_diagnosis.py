@@ -470,6 +470,16 @@ def test_what_a_successor_says_counts_more(successor: Body) -> None:
     assert diagnosis.reason != PodReason.EVICTED
 
 
+@pytest.mark.parametrize(("created", "counts"), [("12:00:59", True), ("12:01:01", False), ("11:00:00", True)])
+def test_an_eviction_of_long_ago(created: str, counts: bool) -> None:
+    """Nobody removes the pod; one that was created much later did not come in its place."""
+    ended_at = {"type": "DisruptionTarget", "status": "True", "lastTransitionTime": "2026-11-25T12:00:00Z"}
+    evicted = EVICTED | {"status": EVICTED["status"] | {"conditions": [ended_at]}}
+    successor = pod(running() | {"restartCount": 0})
+    successor["metadata"]["creationTimestamp"] = f"2026-11-25T{created}Z"
+    assert (found(successor, failed=(evicted,)) is not None) is counts
+
+
 def test_a_node_that_refuses_a_pod() -> None:
     """A device that is broken: the pod ends before it begins."""
     words = "Pod was rejected: Allocate failed due to no healthy devices present; cannot allocate unhealthy devices"

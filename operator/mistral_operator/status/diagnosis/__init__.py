@@ -57,7 +57,7 @@ def diagnose(
     if not found and refusal:
         found = [("pods are refused", refused(refusal))]
     if not found and not any(_has_run(pod) for pod in unready):
-        found = [(_name(pod), finding) for pod in ended if (finding := given_up(pod)) is not None]
+        found = [(_name(pod), finding) for pod in ended if (finding := given_up(pod, unready)) is not None]
     if not found:
         return None
     # what will not mend itself first; of those that are alike always the same one, for a message must not move

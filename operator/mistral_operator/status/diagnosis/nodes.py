@@ -1,6 +1,8 @@
 """Pods that their node gave up: a kubelet that says nothing, an eviction, a pod that a node would not take."""
 
 import re
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import Final
 
 from mistral_operator.api.conditions import PodReason
@@ -8,6 +10,7 @@ from mistral_operator.status.diagnosis.finding import Finding, Pattern
 from mistral_operator.status.diagnosis.pods import Body
 from mistral_operator.status.evidence import Evidence
 
+_SUCCESSION: Final = timedelta(minutes=1)  # within which a pod that is given up has its successor
 _EVICTED: Final = (  # words of pkg/kubelet/eviction/helpers.go
     Pattern(
         PodReason.EVICTED,
@@ -39,11 +42,14 @@ def lost(pod: Body, evidence: Evidence) -> Finding | None:
     )
 
 
-def given_up(pod: Body) -> Finding | None:
-    """Return why a node ended a pod for good: it shows phase Failed and is replaced."""
+def given_up(pod: Body, successors: Sequence[Body]) -> Finding | None:
+    """Return why a node ended a pod for good: it shows phase Failed and is replaced.
+
+    Nobody removes such a pod, so that it counts for those alone that may have come in its place.
+    """
     status = pod.get("status") or {}
     reason, words = str(status.get("reason") or ""), str(status.get("message") or "")
-    if status.get("phase") != "Failed" or not reason:
+    if status.get("phase") != "Failed" or not reason or _is_history(pod, successors):
         return None
     if reason in ("Evicted", "Preempting"):
         found = next((found for pattern in _EVICTED if (found := pattern.find(words)) is not None), None)
@@ -55,3 +61,13 @@ def given_up(pod: Body) -> Finding | None:
         "see what `kubectl describe node` says",
         passing=True,
     )
+
+
+def _is_history(pod: Body, successors: Sequence[Body]) -> bool:
+    """Tell whether a pod ended long before any of those that live was created."""
+    ends = [one["lastTransitionTime"] for one in pod["status"].get("conditions") or () if one.get("lastTransitionTime")]
+    begins = [one["metadata"].get("creationTimestamp") for one in successors]
+    if not ends or not all(begins) or not begins:
+        return False
+    ended = max(datetime.fromisoformat(str(time)) for time in ends)
+    return min(datetime.fromisoformat(str(time)) for time in begins) - ended > _SUCCESSION

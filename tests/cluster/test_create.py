@@ -1,10 +1,8 @@
 """From a MistralDeployment of three lines to pods that serve, and to nothing again."""
 
-from typing import Any
-
 import pytest
 
-from cluster.live import NEMO, Live, condition_of, container_of
+from cluster.live import NEMO, Live, container_of
 
 
 def test_a_model_id_alone_becomes_a_serving_deployment(live: Live) -> None:
@@ -131,31 +129,6 @@ def test_deletion_removes_everything_and_recreates_nothing(live: Live, policy: s
     live.until("everything to be gone", gone, seconds=90)
 
 
-def test_a_pod_that_hangs_is_told_by_its_events(live: Live) -> None:
-    """A pod whose own status says nothing is asked about, and what hinders it stands in the status."""
-    live.mdep("m", podAnnotations={"devcluster.mistral-operator.io/fate": "slow"})
-    pod = live.until("a pod", lambda: next(iter(live.pods("m")), None))
-    live.request(
-        "POST",
-        f"api/v1/namespaces/{live.namespace}/events",
-        {
-            "metadata": {"name": "mount"},
-            "involvedObject": {"kind": "Pod", "namespace": live.namespace}
-            | {k: pod["metadata"][k] for k in ("name", "uid")},
-            "type": "Warning",
-            "reason": "FailedMount",
-            "message": 'MountVolume.SetUp failed for volume "models": no such server',
-            "lastTimestamp": "2026-01-01T00:00:00Z",
-        },
-    )
-
-    def told() -> bool:
-        message = condition_of(live.get("MistralDeployment", "m"), "Available").get("message", "")
-        return "FailedMount" in message and "no such server" in message
-
-    live.until("the event in the status", told, seconds=60)
-
-
 def test_an_object_made_anew_waits_for_its_predecessors_children_to_go(live: Live) -> None:
     """They are nobody's fault, so that nothing is said of them, and they are not taken over."""
     live.mdep("m")
@@ -167,20 +140,3 @@ def test_an_object_made_anew_waits_for_its_predecessors_children_to_go(live: Liv
     live.until_ready("m", seconds=90)
     assert live.get("Deployment", "m")["metadata"]["uid"] != before
     assert ("Warning", "ChildNotOwned") not in live.events("m")
-
-
-@pytest.mark.parametrize("fate", ["crash", "oom", "image"])
-def test_pods_that_fail_are_never_ready(live: Live, fate: str) -> None:
-    """Ready says what the pods say, in their own words, and heals when they do."""
-    live.mdep("m", podAnnotations={"devcluster.mistral-operator.io/fate": fate})
-    words = {"crash": "CrashLoopBackOff", "oom": "OOMKilled", "image": "ImagePullBackOff"}[fate]
-
-    def told() -> Any:
-        body = live.get("MistralDeployment", "m")
-        return body if words in condition_of(body, "Available").get("message", "") else None
-
-    body = live.until(f"the status to tell of {words}", told)
-    assert condition_of(body, "Ready")["status"] == "False"
-    assert body["status"]["phase"] == "Failed"
-    live.patch("MistralDeployment", "m", {"spec": {"podAnnotations": None}})
-    live.until_ready("m")

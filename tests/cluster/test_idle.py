@@ -29,12 +29,12 @@ class Sort(NamedTuple):
 SORTS: Final = {
     "serving": Sort(4, {}, "Ready", "Serving"),
     "stopped": Sort(7, {"replicas": 0}, "Available", "ScaledToZero"),
-    "crashing": Sort(1, {"podAnnotations": {FATE: "crash"}}, "UpToDate", "CrashLoopBackOff"),
-    "killed": Sort(1, {"podAnnotations": {FATE: "oom"}}, "UpToDate", "OOMKilled"),
-    "pulling": Sort(1, {"podAnnotations": {FATE: "image"}}, "UpToDate", "ImagePullBackOff"),
+    "crashing": Sort(1, {"podAnnotations": {FATE: "crash"}}, "Available", "ContainerCrashed"),
+    "killed": Sort(1, {"podAnnotations": {FATE: "oom"}}, "Available", "OOMKilled"),
+    "pulling": Sort(1, {"podAnnotations": {FATE: "image"}}, "Available", "ImagePullFailed"),
     "slow": Sort(1, {"podAnnotations": {FATE: "slow"}}, "UpToDate", "RollingOut"),
-    "nowhere": Sort(2, {"nodeSelector": {"zone": "nowhere"}}, "UpToDate", "Unschedulable"),
-    "unbound": Sort(1, {"storage": {"pvc": {"create": {"size": "20Gi"}}}}, "UpToDate", "Unschedulable"),
+    "nowhere": Sort(2, {"nodeSelector": {"zone": "nowhere"}}, "Available", "AffinityUnmatched"),
+    "unbound": Sort(1, {"storage": {"pvc": {"create": {"size": "20Gi"}}}}, "Available", "ClaimPending"),
     "gated": Sort(3, {"model": {"id": "acme/gated"}}, "ModelResolved", "Gated"),
     "refused": Sort(
         1,

@@ -140,7 +140,7 @@ def test_a_decision_that_cannot_be_written_down_is_no_line_yet(live: Live, opera
 def test_an_unscheduled_object_that_is_scaled_is_not_decided_anew(live: Live, operator: Operator) -> None:
     """Nothing runs, so that each look makes the plan anew; it is news only when it is another plan."""
     live.mdep("m", nodeSelector={"zone": "nowhere"})
-    live.until_condition("m", "Available", "False", "NoPodAvailable")
+    live.until_condition("m", "Available", "False", "AffinityUnmatched")
     live.until("the decision", lambda: decisions(operator, live, "m"))
     live.patch("MistralDeployment", "m", {"spec": {"replicas": 2}}, "scale")
     live.until("both pods", lambda: len(live.pods("m")) == 2)

@@ -44,11 +44,13 @@ class ControlPlane(Cluster):
         folder = new_folder()
         self.admin_kubeconfig = folder / "admin.kubeconfig"
         super().__init__(folder, self._paths["kubectl"], (f"--kubeconfig={self.admin_kubeconfig}",))
-        self._etcd_port, self._peer_port, self._port = free_ports(3)
+        self._etcd_port, self._peer_port, self._port, self._kubelet_port = free_ports(4)
         self._running: dict[str, Process] = {}
         self.server = f"https://127.0.0.1:{self._port}"
         self.ca_file = self.folder / "certificates" / "apiserver.crt"
         self.audit_log = self.folder / "audit.log"
+        self._logs = self.folder / "logs.yaml"
+        self._previous_log = self.folder / "previous.log"
 
     @property
     def pids(self) -> dict[str, int]:
@@ -91,13 +93,18 @@ class ControlPlane(Cluster):
                 ),
             )
             self._start("kube-scheduler", (kubeconfig, alone, *fast, "--secure-port=0"))
-            stages = Path(__file__).parent / "stages.yaml"
+            stages, fates = (Path(__file__).parent / name for name in ("stages.yaml", "fates.yaml"))
             self._start(
                 "kwok",
                 (
                     kubeconfig,
                     "--manage-all-nodes=true",
                     f"--config={stages}",
+                    f"--config={fates}",
+                    f"--config={self._logs}",
+                    "--node-ip=127.0.0.1",
+                    f"--node-port={self._kubelet_port}",
+                    f"--server-address=127.0.0.1:{self._kubelet_port}",
                     "--node-lease-duration-seconds=40",
                     "--cidr=198.18.0.1/15",  # of benchmarks: nobody's network, since the operator asks pods
                 ),
@@ -145,6 +152,11 @@ class ControlPlane(Cluster):
         """Add several nodes, by name."""
         manifests = yaml.safe_dump_all(kind.manifest(name) for name, kind in kinds.items())
         self.kubectl("create", "-f", "-", stdin=manifests)
+
+    def set_previous_log(self, text: str) -> None:
+        """Give every container this log of its run before."""
+        lines = (f"2026-11-25T12:00:00.000000000Z stderr F {line}" for line in text.splitlines())
+        self._previous_log.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")  # as the CRI has it
 
     def remove_node(self, name: str) -> None:
         """Remove a node; its pods are gone with it, some time later."""
@@ -210,6 +222,10 @@ class ControlPlane(Cluster):
             rules.insert(0, {"level": "Metadata", "users": list(self._audited)})
         policy = {"apiVersion": "audit.k8s.io/v1", "kind": "Policy", "omitStages": ["RequestReceived"], "rules": rules}
         (self.folder / "audit.yaml").write_text(yaml.safe_dump(policy))
+        self.set_previous_log("")
+        logs = {"logsFile": str(self._previous_log), "previousLogsFile": str(self._previous_log), "follow": False}
+        kind = {"apiVersion": "kwok.x-k8s.io/v1alpha1", "kind": "ClusterLogs", "metadata": {"name": "logs"}}
+        self._logs.write_text(yaml.safe_dump(kind | {"spec": {"logs": [logs]}}))
         cluster = {"server": self.server, "certificate-authority": str(self.ca_file)}
         write_kubeconfig(self.admin_kubeconfig, cluster, _ADMIN_TOKEN)
 

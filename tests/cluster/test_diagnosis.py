@@ -1,0 +1,191 @@
+"""Pods that fail in every way there is: the status says why, one Event tells it, and it goes when the pod is mended."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import pytest
+import yaml
+
+from cluster.conftest import new_namespace
+from cluster.describing import told
+from cluster.failing import CASES, FATE, KV_CACHE, LOST, NODES, SINGLE_NODE, Case, claim, fated, release, volume
+from cluster.live import Answer, Body, Live, condition_of, manifest
+from cluster.traces import Audit
+from devcluster.controlplane import ControlPlane
+from devcluster.operator import Operator
+
+GOLDEN: Final = Path(__file__).parent / "golden" / "describe"
+HEALED_SECONDS: Final = 90.0  # a ReplicaSet that was refused pods tries again with growing patience
+POLICY: Final = """
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicy
+metadata: {name: no-such-pods}
+spec:
+  failurePolicy: Fail
+  matchConstraints:
+    resourceRules: [{apiGroups: [""], apiVersions: [v1], operations: [CREATE], resources: [pods]}]
+  validations:
+  - {expression: "!('refuse' in object.metadata.labels)", message: pods of this cluster may not be labelled refuse}
+---
+apiVersion: admissionregistration.k8s.io/v1
+kind: ValidatingAdmissionPolicyBinding
+metadata: {name: no-such-pods}
+spec: {policyName: no-such-pods, validationActions: [Deny]}
+"""
+
+
+@pytest.fixture(scope="module")
+def audit(plane: ControlPlane) -> Audit:
+    """Return what the operator asks for from now on."""
+    return Audit(plane)
+
+
+@pytest.fixture(scope="module")
+def namespaces(
+    plane: ControlPlane,
+    operator: Operator,  # noqa: ARG001 - it must run
+    audit: Audit,  # noqa: ARG001 - it must see everything
+) -> Iterator[dict[str, Live]]:
+    """Return namespaces in which everything fails at once, by what is special about them."""
+    with ExitStack() as stack:
+        lives = {kind: stack.enter_context(new_namespace(plane)) for kind in ("", "quota", "restricted")}
+        plane.add_nodes(NODES)
+        stack.callback(plane.kubectl, "delete", "node", *NODES)
+        plane.kubectl("taint", "node", "tainted-0", "dedicated=team-a:NoSchedule")
+        plane.kubectl("create", "-f", "-", stdin=POLICY)
+        stack.callback(plane.kubectl, "delete", "-f", "-", stdin=POLICY)
+        plane.set_previous_log(KV_CACHE)
+        plane.kubectl("create", "quota", "small", "--hard=pods=0", "-n", lives["quota"].namespace)
+        lives[""].until("the policy to hold", partial(is_refused, lives[""]))
+        level = "pod-security.kubernetes.io/enforce=restricted"
+        plane.kubectl("label", "namespace", lives["restricted"].namespace, level)
+
+        live = lives[""]
+        live.create(claim("elsewhere", storageClassName=""))
+        plane.kubectl("create", "-f", "-", stdin=yaml.safe_dump(volume("elsewhere", live.namespace)))
+        stack.callback(plane.kubectl, "delete", "pv", f"{live.namespace}-elsewhere", "--wait=false")
+        live.until("the claim to be bound", lambda: phase_of_claim(live, "elsewhere") == "Bound")
+        live.mdep("holder", **SINGLE_NODE)
+        live.until_ready("holder")
+        for case in CASES:
+            lives[case.namespace].create(manifest(case.name, **case.spec))
+        yield lives
+
+
+def is_refused(live: Live) -> bool:
+    """Tell whether the policy is already in force: it is not at once."""
+    labels = {"refuse": "me"}
+    pod = {"metadata": {"name": "refused", "labels": labels}, "spec": {"containers": [{"name": "c", "image": "i"}]}}
+    try:
+        live.request("POST", f"{live.path('Pod')}?dryRun=All", {"apiVersion": "v1", "kind": "Pod", **pod})
+    except Answer as answer:
+        return "may not be labelled" in answer.message
+    return False
+
+
+def phase_of_claim(live: Live, name: str) -> str:
+    """Return whether a claim has a volume, in Kubernetes' word."""
+    return str(live.get("PersistentVolumeClaim", name)["status"]["phase"])
+
+
+def until_told(live: Live, name: str, reason: str, seconds: float) -> Body:
+    """Wait until nobody answers for that reason, and return the object."""
+    live.until_condition(name, "Available", "False", reason, seconds=seconds)
+    return live.get("MistralDeployment", name)
+
+
+def described(live: Live, name: str) -> str:
+    """Return what a person is told, as soon as the Event is there."""
+    live.until(f"an Event about {name}", lambda: live.events(name))
+    return told(live.plane.kubectl("describe", "mdep", name, "-n", live.namespace), live.namespace)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_why(case: Case, namespaces: dict[str, Live], request: pytest.FixtureRequest) -> None:
+    """The reason stands in Available and Ready, is told by one Event, and goes on recovery, which is one Event too."""
+    live = namespaces[case.namespace]
+    body = until_told(live, case.name, case.reason, case.seconds)
+    assert condition_of(body, "Ready")["reason"] == case.reason
+    assert body["status"]["phase"] == case.phase
+    assert len(condition_of(body, "Available")["message"]) <= 300
+
+    text = described(live, case.name)
+    path = GOLDEN / f"{case.name}.txt"
+    if request.config.getoption("--update-golden"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    assert text == path.read_text(encoding="utf-8")
+    kind = "Normal" if case.reason == "ImagePulling" else "Warning"
+    assert live.events(case.name) == [(kind, case.reason)]
+
+    if case.heal is None:
+        return
+    case.heal(live, case.name)
+    if case.name == "quota":
+        live.until_condition(case.name, "Available", "False", "ScaledToZero")
+        return
+    body = live.until_ready(case.name, HEALED_SECONDS)
+    assert condition_of(body, "Available")["reason"] == "PodsAvailable"
+    live.until("the Event of the recovery", lambda: ("Normal", "PodsAvailable") in live.events(case.name))
+    assert live.events(case.name) == [(kind, case.reason), ("Normal", "PodsAvailable")]
+
+
+def test_every_golden_file_has_its_case() -> None:
+    """None is left over."""
+    assert {path.stem for path in GOLDEN.glob("*.txt")} == {case.name for case in CASES} | {"evicted", "node-lost"}
+
+
+def test_a_log_is_read_once_for_each_crash(namespaces: dict[str, Live], audit: Audit) -> None:
+    """Of an image that does not write down why it ended, and of no pod that says why."""
+    namespace = namespaces[""].namespace
+    asked = [one for one in audit.everything() if one.subresource == "log" and one.namespace == namespace]
+    assert [(one.name.rsplit("-", 2)[0], one.status) for one in asked] == [("other-image", 200)]
+
+
+def golden(name: str, live: Live, request: pytest.FixtureRequest) -> None:
+    """Compare what is said of an object with what a person has read."""
+    path = GOLDEN / f"{name}.txt"
+    text = described(live, name)
+    if request.config.getoption("--update-golden"):
+        path.write_text(text, encoding="utf-8")
+    assert text == path.read_text(encoding="utf-8")
+
+
+def test_evicted(namespaces: dict[str, Live], request: pytest.FixtureRequest) -> None:
+    """While the pod's successor begins, the status says what became of the pod."""
+    live = namespaces[""]
+    live.mdep("evicted", **fated("slow"))
+    (pod,) = live.until("a pod that loads", lambda: [
+        pod for pod in live.pods("evicted") if pod["status"]["phase"] == "Running"])  # fmt: skip
+    words = (
+        "The node was low on resource: ephemeral-storage. Threshold quantity: 107374182400, available: 98Gi. Container "
+        "vllm was using 210Gi, request is 0, has larger consumption of ephemeral-storage. "
+    )
+    status = {"phase": "Failed", "reason": "Evicted", "message": words}
+    live.patch("Pod", pod["metadata"]["name"], {"status": status}, "status")
+    body = until_told(live, "evicted", "Evicted", 30)
+    assert body["status"]["phase"] in ("Scheduling", "Pulling", "Loading")
+    live.until(
+        "its successor to load", lambda: live.get("MistralDeployment", "evicted")["status"]["phase"] == "Loading"
+    )
+    golden("evicted", live, request)
+    release(live, "evicted")
+    live.until_ready("evicted")
+
+
+def test_a_node_is_lost(namespaces: dict[str, Live], request: pytest.FixtureRequest) -> None:
+    """The node's name stands in the status, and both heal together."""
+    live = namespaces[""]
+    live.mdep("node-lost", nodeSelector={"kubernetes.io/hostname": LOST}, podAnnotations={FATE: "node-lost"})
+    live.until("a pod that ran", lambda: [
+        pod for pod in live.pods("node-lost") if pod["status"]["phase"] == "Running"])  # fmt: skip
+    live.plane.kubectl("annotate", "node", LOST, f"{FATE}=lost")
+    body = until_told(live, "node-lost", "NodeLost", 30)
+    assert body["status"]["phase"] == "Failed"
+    golden("node-lost", live, request)
+    live.plane.kubectl("annotate", "node", LOST, f"{FATE}-")
+    release(live, "node-lost")
+    live.until_ready("node-lost")

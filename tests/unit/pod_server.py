@@ -52,6 +52,7 @@ class PodServer:
         self.reply = Reply()
         self.questions: list[Question] = []
         self.key = key
+        self.address = host
         self._ends = threading.Event()
         self._server = _Server((host, port), _handler(self))
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})

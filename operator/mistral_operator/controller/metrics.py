@@ -1,14 +1,68 @@
 """What the operator measures about itself, in one registry of its own."""
 
-from typing import Final
+from collections.abc import Iterator
+from typing import Final, NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
 
 from mistral_operator.api.conditions import ConditionStatus
 from mistral_operator.api.status import MistralDeploymentStatus
 from mistral_operator.controller.keys import Key
 
 _VALUES: Final = {ConditionStatus.TRUE: 1, ConditionStatus.FALSE: 0, ConditionStatus.UNKNOWN: -1}
+_MOST_UNLIKE: Final = 64
+
+
+class _Shown(NamedTuple):
+    """What is shown of one object."""
+
+    conditions: tuple[tuple[str, int], ...]  # type and value
+    backends: frozenset[str]
+
+
+class _Objects(Collector):
+    """The metrics of every object, made when they are asked for: a Gauge for each would be 5 KiB an object."""
+
+    def __init__(self) -> None:
+        self._shown: dict[Key, _Shown] = {}
+        self._alike: dict[_Shown, _Shown] = {}  # most objects look like another one
+
+    def put(self, key: Key, status: MistralDeploymentStatus) -> None:
+        shown = _Shown(
+            tuple((str(condition.type), _VALUES[condition.status]) for condition in status.conditions),
+            frozenset(status.attention.backends.values()) if status.attention is not None else frozenset(),
+        )
+        if len(self._alike) > 2 * len(self._shown) + _MOST_UNLIKE:
+            self._alike.clear()
+        self._shown[key] = self._alike.setdefault(shown, shown)
+
+    def drop(self, key: Key) -> None:
+        self._shown.pop(key, None)
+
+    def clear(self) -> None:
+        self._shown.clear()
+        self._alike.clear()
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        conditions = GaugeMetricFamily(
+            "mistral_operator_condition",
+            "Conditions of each MistralDeployment: 1 True, 0 False, -1 Unknown.",
+            labels=["namespace", "name", "type"],
+        )
+        backends = GaugeMetricFamily(
+            "mistral_operator_attention_backend_info",
+            "The attention backend each MistralDeployment was planned with; always 1.",
+            labels=["namespace", "name", "backend"],
+        )
+        for key, shown in self._shown.items():
+            for kind, value in shown.conditions:
+                conditions.add_metric([*key, kind], value)
+            for backend in sorted(shown.backends):
+                backends.add_metric([*key, backend], 1)
+        yield conditions
+        yield backends
 
 
 class Metrics:
@@ -16,7 +70,6 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self._backends_of: dict[Key, frozenset[str]] = {}
         registry = self.registry
         self.reconciles = Counter("mistral_operator_reconciles", "Reconciles by result.", ["result"], registry=registry)
         self.reconcile_seconds = Histogram(
@@ -39,18 +92,8 @@ class Metrics:
             ["result"],
             registry=registry,
         )
-        self.conditions = Gauge(
-            "mistral_operator_condition",
-            "Conditions of each MistralDeployment: 1 True, 0 False, -1 Unknown.",
-            ["namespace", "name", "type"],
-            registry=registry,
-        )
-        self.backends = Gauge(
-            "mistral_operator_attention_backend_info",
-            "The attention backend each MistralDeployment was planned with; always 1.",
-            ["namespace", "name", "backend"],
-            registry=registry,
-        )
+        self._objects = _Objects()
+        registry.register(self._objects)
 
     def count_request(self, method: str, status: int) -> None:
         """Count one request to the API server; a status of 0 means that no answer came."""
@@ -58,27 +101,15 @@ class Metrics:
 
     def report(self, key: Key, status: MistralDeploymentStatus) -> None:
         """Show one object's conditions and backends."""
-        for condition in status.conditions:
-            value = _VALUES[condition.status]
-            self.conditions.labels(namespace=key.namespace, name=key.name, type=condition.type).set(value)
-        used = frozenset(status.attention.backends.values()) if status.attention is not None else frozenset()
-        for backend in self._backends_of.get(key, frozenset()) - used:
-            self.backends.remove(key.namespace, key.name, backend)
-        for backend in used:
-            self.backends.labels(namespace=key.namespace, name=key.name, backend=backend).set(1)
-        self._backends_of[key] = used
+        self._objects.put(key, status)
 
     def forget(self, key: Key) -> None:
         """Show nothing more of an object that is gone."""
-        for backend in self._backends_of.pop(key, frozenset()):
-            self.backends.remove(key.namespace, key.name, backend)
-        self.conditions.remove_by_labels({"namespace": key.namespace, "name": key.name})
+        self._objects.drop(key)
 
     def reset(self) -> None:
         """Show no object at all: whoever leads shows them."""
-        self._backends_of.clear()
-        self.backends.clear()
-        self.conditions.clear()
+        self._objects.clear()
 
     def text(self) -> bytes:
         """Return everything in Prometheus' text format."""

@@ -145,7 +145,7 @@ def test_pods_land_on_every_class_that_is_admitted(own: Live) -> None:
 
         def waits() -> bool:
             found = condition_of(own.get("MistralDeployment", "m"), "UpToDate")
-            return found["status"] == "False" and "Unschedulable" in found["message"]
+            return found["status"] == "False" and "no node takes it" in found["message"]
 
         own.until("the third pod to say that it waits", waits)
         with nodes(own, replace(A100_80GB, name="a100-more")):

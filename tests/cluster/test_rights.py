@@ -59,6 +59,17 @@ def strangers() -> list[Body]:
 
 CLAIM: Final = {"pvc": {"create": {"size": "20Gi", "accessModes": ["ReadWriteMany"]}}}
 
+# of a run that ended and did not say why, its log is read
+CRASHED: Final = {
+    "name": "vllm",
+    "image": "vllm",
+    "imageID": "vllm",
+    "ready": False,
+    "restartCount": 1,
+    "state": {"waiting": {"reason": "CrashLoopBackOff"}},
+    "lastState": {"terminated": {"exitCode": 1, "reason": "Error", "finishedAt": "2026-11-25T12:00:00Z"}},
+}
+
 
 def live_through(bare: Live, operator: Operator) -> None:
     """Let the operator do everything that it can."""
@@ -68,8 +79,13 @@ def live_through(bare: Live, operator: Operator) -> None:
     bare.mdep("m", storage=CLAIM, hfTokenSecretRef=token, apiKeySecretRef=key)
     bare.until_there("m")
     bare.until("the claim", lambda: bare.find("PersistentVolumeClaim", "m"))
-    for name in ("silent", "short-lived"):
+    for name in ("silent", "short-lived", "crashed"):
         bare.create(pod_of(bare.get("Deployment", "m"), name))
+    bare.create(pod_of_a_replica_set(bare.get("Deployment", "m"), "ready"))
+    bare.patch(
+        "Pod", "ready", {"status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}}, "status"
+    )
+    bare.patch("Pod", "crashed", {"status": {"phase": "Running", "containerStatuses": [CRASHED]}}, "status")
     bare.patch("MistralDeployment", "m", {"spec": {"replicas": 2}}, "scale")
     bare.patch("MistralDeployment", "m", {"spec": {"env": [{"name": "A", "value": "1"}], "storage": None}})
     bare.until("the claim to go", lambda: is_going(bare, "PersistentVolumeClaim", "m"))
@@ -84,7 +100,16 @@ def live_through(bare: Live, operator: Operator) -> None:
         bare.until_condition(body["metadata"]["name"], "Ready", "False", "ChildNotOwned")
     with blind(operator, bare.plane):
         bare.delete("Pod", "short-lived")
-    bare.until("the pod to be missed", lambda: bare.get("MistralDeployment", "m")["status"]["replicas"] == 1)
+    bare.until("the pod to be missed", lambda: bare.get("MistralDeployment", "m")["status"]["replicas"] == 3)
+
+
+def pod_of_a_replica_set(deployment: Body, name: str) -> Body:
+    """Return a pod of the Deployment's plan that a ReplicaSet, which is looked up, is said to control."""
+    pod = pod_of(deployment, name)
+    pod["metadata"]["annotations"] = deployment["spec"]["template"]["metadata"]["annotations"]
+    owner = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "m-1", "uid": "u", "controller": True}
+    pod["metadata"]["ownerReferences"] = [owner]
+    return pod
 
 
 def is_going(live: Live, kind: str, name: str) -> bool:

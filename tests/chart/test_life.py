@@ -210,7 +210,8 @@ def test_the_owner_of_a_namespace(life: Installer) -> None:
 
 
 def test_the_commands_of_the_notes_work(life: Installer) -> None:
-    """As they stand there, one after the other."""
+    """As they stand there, one after the other, in a namespace that asks for the Pod Security level *restricted*."""
+    life.plane.kubectl("label", "namespace", OURS.namespace, "pod-security.kubernetes.io/enforce=restricted")
     life.plane.kubectl("create", "namespace", "told")
     notes = life.install(with_values(OURS, watchNamespaces=["told"]))
     life.until_served()

@@ -25,9 +25,9 @@ EVERYBODYS: Final = "authorization.k8s.io"
 
 @contextmanager
 def running(installer: Installer, hub: HubServer, release: Release) -> Iterator[Operator]:
-    """Install a release, and run its operator here."""
+    """Install or upgrade a release, and run its operator here."""
     installer.add_namespaces(release.namespace, *TEAMS)
-    installer.install(release)
+    installer.upgrade(release, "--install")
     installer.until_served()
     arguments = [one for one in arguments_of(release.container()) if not one.startswith(_OF_THIS_MACHINE)]
     operator = Operator(
@@ -101,6 +101,21 @@ def test_without_nodes(installer: Installer, hub: HubServer) -> None:
         live.delete("MistralDeployment", "nodeless")
     assert refused(audit.everything()) == []
     assert outside(audit.everything(), "team-a", "nodeless") == []
+
+
+def test_an_upgrade_rolls_no_pod(installer: Installer, hub: HubServer) -> None:
+    """Neither another default image nor the change of operators does; the object says what a new plan would change."""
+    live = Live(installer.plane, "team-b")
+    with running(installer, hub, of("everywhere")):
+        live.mdep("upgraded")
+        live.until_ready("upgraded")
+    pods, generation = live.pods("upgraded"), live.get("Deployment", "upgraded")["metadata"]["generation"]
+    stock = {"repository": "vllm/vllm-openai", "tag": "v0.26.0", "runtime": "vllm"}
+    with running(installer, hub, of("everywhere", vllm=stock)):
+        live.until_condition("upgraded", "PlanCurrent", "False", "PlanOutdated")
+        assert condition_of(live.get("MistralDeployment", "upgraded"), "Ready")["status"] == "True"
+    assert live.get("Deployment", "upgraded")["metadata"]["generation"] == generation
+    assert [pod["metadata"]["uid"] for pod in live.pods("upgraded")] == [pod["metadata"]["uid"] for pod in pods]
 
 
 @pytest.mark.parametrize(

@@ -68,6 +68,7 @@ class Installer:
 
     def missing(self, bodies: Iterable[Body]) -> list[str]:
         """Return the rendered objects that are not in the cluster, or differ there from what was rendered."""
+        bodies = [*bodies]
         text = yaml.safe_dump_all(bodies)
         said = self.plane.kubectl("get", "-f", "-", "-o", "json", "--ignore-not-found", stdin=text)
         found = json.loads(said or '{"items": []}')

@@ -9,7 +9,7 @@ from typing import Any, Final
 import pytest
 import yaml
 
-from chart.helm import CHART, Release, helm, refusal
+from chart.helm import CHART, ROOT, Release, helm, refusal
 from charts.generate import UndocumentedError, documented, generated, values_table
 from mistral_operator.api.crd import custom_resource_definition
 from mistral_operator.api.names import DEFAULT_IMAGE_REPOSITORY
@@ -19,6 +19,7 @@ from mistral_vllm.runtimes import DEFAULT_VERSION, RuntimeName, UnknownRuntime, 
 VALUES: Final = yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8"))
 SCHEMA: Final = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))
 METADATA: Final = yaml.safe_load((CHART / "Chart.yaml").read_text(encoding="utf-8"))
+PAGES: Final = [CHART / "README.md", ROOT / "docs" / "install.md", ROOT / "docs" / "upgrade.md"]
 OF_A_PARENT: Final = {"global", "enabled"}  # what a chart that has this one as a part passes on
 
 
@@ -122,9 +123,21 @@ def test_table() -> None:
     )
 
 
-def test_readme_links() -> None:
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.name))
+def test_links(page: Path) -> None:
     """Pages that it names are there."""
-    text = (CHART / "README.md").read_text(encoding="utf-8")
-    links = re.findall(r"\]\(([^)#]+)", text)
+    links = re.findall(r"\]\((?!http)([^)#]+)", page.read_text(encoding="utf-8"))
     assert links
-    assert [link for link in links if not (CHART / link).exists()] == []
+    assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES[1:], ids=lambda page: str(page.name))
+def test_values_that_pages_name(page: Path) -> None:
+    """They are there, on the command line and in the text."""
+    text = page.read_text(encoding="utf-8")
+    named = set(re.findall(r"--set '?([\w.]+)=", text))
+    named |= {path for path in re.findall(r"`([a-z]\w+(?:\.\w+)+)(?:=\w+)?`", text) if path.split(".")[0] in VALUES}
+    assert named
+    paths = {value.path for value in documented((CHART / "values.yaml").read_text(encoding="utf-8"))}
+    below = {path for path in named if any(path.startswith(f"{known}.") for known in paths)}  # of a whole object
+    assert named - below <= paths

@@ -192,6 +192,17 @@ def test_side_by_side(life: Installer) -> None:
     life.upgrade(with_values(OURS, watchNamespaces=["team-a", "team-b"]))
 
 
+def test_from_named_namespaces_to_all_and_back(life: Installer) -> None:
+    """A release is not in its own way, and leaves no role behind where it no longer watches."""
+    for values in ({"watchNamespaces": ["team-a"]}, {}, {"watchNamespaces": ["team-b"]}):
+        release = with_values(OURS, **values)
+        life.upgrade(release, "--install")
+        assert life.missing(body for body in release.rendered() if body["kind"] != "CustomResourceDefinition") == []
+    selector = "mistral-operator.io/watches"
+    roles = life.plane.get("role,clusterrole", "--all-namespaces", "-l", selector)["items"]
+    assert [role["metadata"].get("namespace") for role in roles] == ["team-b"]
+
+
 def test_the_owner_of_a_namespace(life: Installer) -> None:
     """Whoever may do everything in one namespace, and nothing outside, can install an operator there."""
     life.plane.kubectl("apply", "--server-side", "-f", "-", stdin=crd_yaml())

@@ -5,6 +5,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+import yaml
+
 from cluster.live import Body, Live
 from devcluster.controlplane import L4, NodeKind
 from mistral_vllm.telling.root_cause import root_cause
@@ -72,21 +74,32 @@ def claim(name: str, **spec: Any) -> Body:
     return {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": name}, "spec": wanted | spec}
 
 
-def volume(name: str, namespace: str) -> Body:
-    """Return a volume that is where no node is, for a claim of that name."""
-    nowhere = {"key": "topology.kubernetes.io/zone", "operator": "In", "values": ["nowhere"]}
+def volume(name: str, namespace: str, **spec: Any) -> Body:
+    """Return a volume for a claim of that name."""
     return {
         "apiVersion": "v1",
         "kind": "PersistentVolume",
         "metadata": {"name": f"{namespace}-{name}"},
         "spec": {
-            "capacity": {"storage": "1Gi"},
-            "accessModes": ["ReadWriteMany"],
+            "capacity": {"storage": "20Gi"},
+            "accessModes": ["ReadWriteOnce", "ReadWriteMany"],
             "hostPath": {"path": "/models"},
             "claimRef": {"namespace": namespace, "name": name},
-            "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": [nowhere]}]}},
+            **spec,
         },
     }
+
+
+def volume_nowhere(name: str, namespace: str) -> Body:
+    """Return a volume that is where no node is."""
+    nowhere = {"key": "topology.kubernetes.io/zone", "operator": "In", "values": ["nowhere"]}
+    terms = [{"matchExpressions": [nowhere]}]
+    return volume(name, namespace, nodeAffinity={"required": {"nodeSelectorTerms": terms}})
+
+
+def provide(live: Live, name: str) -> None:
+    """Give a claim its volume."""
+    live.plane.kubectl("create", "-f", "-", stdin=yaml.safe_dump(volume(name, live.namespace)))
 
 
 SINGLE_NODE: Final[dict[str, Any]] = {"nodeSelector": {"kubernetes.io/hostname": SINGLE}}
@@ -128,7 +141,7 @@ CASES: Final = (
     ),
     Case(
         "claim-pending", "ClaimPending", "Scheduling", {**ON_ROOMY, "storage": {"pvc": {"create": {"size": "20Gi"}}}},
-        partial(respec, storage=None), seconds=90,
+        provide, seconds=90,
     ),
     Case(
         "zone", "VolumeElsewhere", "Scheduling", {**ON_ROOMY, "storage": {"pvc": {"name": "elsewhere"}}},

@@ -11,7 +11,7 @@ import yaml
 
 from cluster.conftest import new_namespace
 from cluster.describing import told
-from cluster.failing import CASES, FATE, KV_CACHE, LOST, NODES, SINGLE_NODE, Case, claim, fated, release, volume
+from cluster.failing import CASES, FATE, KV_CACHE, LOST, NODES, SINGLE_NODE, Case, claim, fated, release, volume_nowhere
 from cluster.live import Answer, Body, Live, condition_of, manifest
 from cluster.traces import Audit
 from devcluster.controlplane import ControlPlane
@@ -65,8 +65,10 @@ def namespaces(
 
         live = lives[""]
         live.create(claim("elsewhere", storageClassName=""))
-        plane.kubectl("create", "-f", "-", stdin=yaml.safe_dump(volume("elsewhere", live.namespace)))
-        stack.callback(plane.kubectl, "delete", "pv", f"{live.namespace}-elsewhere", "--wait=false")
+        plane.kubectl("create", "-f", "-", stdin=yaml.safe_dump(volume_nowhere("elsewhere", live.namespace)))
+        for name in ("elsewhere", "claim-pending"):
+            gone = ("delete", "pv", f"{live.namespace}-{name}", "--wait=false", "--ignore-not-found")
+            stack.callback(plane.kubectl, *gone)
         live.until("the claim to be bound", lambda: phase_of_claim(live, "elsewhere") == "Bound")
         live.mdep("holder", **SINGLE_NODE)
         live.until_ready("holder")

@@ -1,4 +1,4 @@
-"""What is found wrong, and how it is said: the object, the cause and the next step, in at most 300 characters.
+"""What is found wrong, and how it is said: the object, the cause and the next step, in about 300 characters.
 
 Nothing that moves by itself is repeated (restart counts, back-off times, numbers of nodes, request ids, source ports):
 a message that moves is a write.
@@ -10,7 +10,8 @@ from typing import Final, NamedTuple
 
 from mistral_operator.api.conditions import PodReason
 
-LONGEST: Final = 300  # characters of a message
+LONGEST: Final = 300  # characters of a message about an object whose name is not a long one
+_SUBJECT: Final = 42  # of them for its name, whatever it is: a pod's successor must not say the same in fewer words
 _CUT: Final = "…"
 _MOVING: Final = (
     (re.compile(r" ?\(Request ID: [^)]*\)"), ""),
@@ -65,6 +66,6 @@ def steady(text: str) -> str:
 def say(subject: str, finding: Finding) -> str:
     """Return the message; of what is too long, the cause is cut, never the next step."""
     ending = f"; {finding.next_step}" if finding.next_step else ""
-    room = LONGEST - len(subject) - len(": ") - len(ending)
+    room = LONGEST - _SUBJECT - len(ending)
     cause = steady(finding.cause).rstrip(".;, ")
     return f"{subject}: {cause if len(cause) <= room else cause[: room - 1].rstrip() + _CUT}{ending}"

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final, get_args
 
 import pytest
+import yaml
 from packaging.markers import Marker
 from packaging.tags import Tag, compatible_tags, cpython_tags
 from packaging.utils import parse_wheel_filename
@@ -21,6 +22,7 @@ from unit.dockerfiles import ROOT, instructions, makefile, read_dockerfile
 
 DOCKERFILE: Final = read_dockerfile(ROOT / "images" / "operator" / "Dockerfile")
 LOCK: Final = {package["name"]: package for package in tomllib.loads((ROOT / "uv.lock").read_text("utf-8"))["package"]}
+CHART_VALUES: Final = yaml.safe_load((ROOT / "charts" / "mistral-operator" / "values.yaml").read_text("utf-8"))
 PROJECT: Final = tomllib.loads((ROOT / "operator" / "pyproject.toml").read_text("utf-8"))["project"]
 WORKSPACE: Final = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["uv"]["workspace"]
 (_minor,) = re.findall(r"(?m)^ARG BASE=\S+/python:3\.(\d+)-slim", DOCKERFILE)
@@ -142,10 +144,10 @@ def test_the_context_holds_what_is_copied() -> None:
     assert [source for source in copied() if not any(Path(path).is_relative_to(source) for path in kept)] == []
 
 
-def test_it_runs_as_a_number() -> None:
-    """RunAsNonRoot can be checked against nothing else."""
-    (user,) = instructions(DOCKERFILE, "USER")
-    assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", user)
+def test_it_runs_as_the_user_of_the_chart() -> None:
+    """By number: runAsNonRoot can be checked against nothing else."""
+    context = CHART_VALUES["podSecurityContext"]
+    assert instructions(DOCKERFILE, "USER") == [f"{context['runAsUser']}:{context['runAsGroup']}"]
 
 
 def test_its_entry_point_is_the_operator() -> None:
@@ -172,6 +174,6 @@ def test_it_writes_to_one_folder() -> None:
 
 
 def test_it_says_which_operator_it_holds() -> None:
-    """In the label that registries show, and in the tag."""
+    """In the label that registries show, and in the tag, under the name that the chart looks for."""
     assert f'org.opencontainers.image.version="{PROJECT["version"]}"' in " ".join(instructions(DOCKERFILE, "LABEL"))
-    assert makefile("OPERATOR_IMAGE") == f"{PROJECT['name']}:{PROJECT['version']}"
+    assert makefile("OPERATOR_IMAGE") == f"{CHART_VALUES['image']['repository']}:{PROJECT['version']}"

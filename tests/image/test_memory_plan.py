@@ -18,7 +18,16 @@ AT_128K = ("--max-model-len", "131072")
 
 def plan(folder: Path, *arguments: str) -> dict[str, Any]:
     """Plan a model on 80 GiB GPUs; what does not fit is printed as well."""
-    command = [ROOT / ".venv/bin/mistral-operator", "plan", folder, "--gpu-memory", "80Gi", "-o", "json", *arguments]
+    command = [
+        str(ROOT / ".venv/bin/mistral-operator"),
+        "plan",
+        str(folder),
+        "--gpu-memory",
+        "80Gi",
+        "-o",
+        "json",
+        *arguments,
+    ]
     done = subprocess.run(command, check=False, capture_output=True, text=True)  # noqa: S603 - our own command
     assert done.stdout, done.stderr
     planned: dict[str, Any] = json.loads(done.stdout)
@@ -102,7 +111,7 @@ print(json.dumps([quantization.MIN_CAPABILITY, quantization.MODELOPT_CAPABILITY,
 @pytest.fixture(scope="module")
 def tables() -> list[dict[str, list[int]]]:
     """Return what the operator says of methods, of ModelOpt's algorithms and of compressed-tensors' schemes."""
-    command = [ROOT / ".venv/bin/python", "-c", _TABLES]
+    command = [str(ROOT / ".venv/bin/python"), "-c", _TABLES]
     done = subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603 - our own interpreter
     read: list[dict[str, list[int]]] = json.loads(done.stdout)
     return read

@@ -80,7 +80,9 @@ class Installer:
         for release in self.releases():
             self.uninstall(release)
         if self.definition() is not None:
-            self.until_served()  # the API server takes its time over the deletion of one that it does not serve yet
+            # the API server begins a deletion with a list, and may refuse it for minutes if it is the first one
+            self.until_served()
+            self.plane.kubectl("get", "mistraldeployments", "--all-namespaces")
             self.plane.kubectl("delete", "crd", CRD, "--ignore-not-found", "--timeout=120s", timeout_seconds=130)
 
     def _until_served(self, name: str) -> None:

@@ -1,0 +1,209 @@
+"""Whether objects that fail slow down those that do not: how long a healthy one waits for its Deployment, in one run.
+
+One operator on etcd and kube-apiserver alone. By turns a burst of healthy objects is measured alone, and beside as many
+that fail in every way at once, their pods ending anew as often as Kubernetes lets them; the medians are compared.
+"""
+
+import argparse
+import asyncio
+import itertools
+import json
+import statistics
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from bench.converge.api import ApiServer, Resource
+from bench.converge.creating import NAMESPACE, Creator
+from bench.converge.errors import BenchmarkError
+from bench.converge.own import own_operator
+from bench.converge.processes import OperatorProcess
+from bench.converge.watching import Sightings, watching
+from devcluster.binaries.progress import Progress
+from devcluster.controlplane import KINDS, ControlPlane
+
+_RESULTS: Final = Path("bench/results/failing.json")
+_TURNS: Final = 2
+_TIMEOUT_SECONDS: Final = 300.0
+_ROUND_SECONDS: Final = 10.0  # the shortest back-off of a container that ends
+_LABELS: Final = {"app.kubernetes.io/managed-by": "mistral-operator", "app.kubernetes.io/name": "vllm"}
+_PODS: Final = Resource("Pod", "pods", f"/api/v1/namespaces/{NAMESPACE}/pods")
+
+
+def _waits(reason: str, message: str) -> dict[str, Any]:
+    return {"state": {"waiting": {"reason": reason, "message": message}}}
+
+
+_SILENT: Final = _waits("ContainerCreating", "")
+
+
+def _ended(reason: str, code: int, message: str = "") -> dict[str, Any]:
+    end = {"reason": reason, "exitCode": code, "finishedAt": datetime.now(UTC).isoformat(timespec="seconds")}
+    return _waits("CrashLoopBackOff", "back-off") | {"lastState": {"terminated": end | {"message": message}}}
+
+
+def _unscheduled(message: str) -> dict[str, Any]:
+    condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message}
+    return {"phase": "Pending", "conditions": [condition]}
+
+
+def _states() -> list[dict[str, Any]]:
+    """Return what pods may show: a container's status, or a pod's."""
+    return [
+        _ended("Error", 1, "OutOfMemoryError: CUDA out of memory. Tried to allocate 112.00 MiB."),
+        _ended("Error", 1),  # its log is asked for
+        _ended("OOMKilled", 137),
+        _ended("Error", 137),  # its Events are asked for
+        _waits("ImagePullBackOff", 'Back-off pulling image "a": ErrImagePull: a: not found'),
+        _waits("CreateContainerConfigError", 'secret "hf" not found'),
+        _SILENT,  # its Events are asked for, after a while
+        _unscheduled("0/5 nodes are available: 5 Insufficient nvidia.com/gpu."),
+        _unscheduled("0/5 nodes are available: pod has unbound immediate PersistentVolumeClaims."),
+        {"phase": "Failed", "reason": "Evicted", "message": "The node was low on resource: memory."},
+    ]
+
+
+def _status(state: dict[str, Any]) -> dict[str, Any]:
+    if "phase" in state:
+        return {"status": state}
+    container = {"name": "vllm", "image": "a", "imageID": "", "ready": False, "restartCount": 1, **state}
+    return {"status": {"phase": "Running", "containerStatuses": [container]}}
+
+
+class Failing:
+    """Objects whose pods fail, each in one of the ways there are."""
+
+    def __init__(self, api: ApiServer, creator: Creator, names: list[str]) -> None:
+        self._api = api
+        self._creator = creator
+        self.names = names
+
+    async def create(self) -> None:
+        """Create the objects and their pods."""
+        await self._creator.create_all(self.names)
+        for name in self.names:
+            metadata = {"name": name, "labels": {**_LABELS, "app.kubernetes.io/instance": name}}
+            spec = {"containers": [{"name": "vllm", "image": "a"}]}
+            await self._api.create(_PODS, {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
+        await self._fail(pause_seconds=0)
+
+    @asynccontextmanager
+    async def again_and_again(self) -> AsyncIterator[None]:
+        """Let every pod fail anew each round."""
+        failing = asyncio.create_task(self._keep_failing())
+        yield
+        failing.cancel()
+        await asyncio.wait([failing])
+        if not failing.cancelled():
+            failing.result()
+
+    async def _keep_failing(self) -> None:
+        while True:
+            await self._fail(_ROUND_SECONDS / len(self.names))
+
+    async def _fail(self, pause_seconds: float) -> None:
+        for name, state in zip(self.names, itertools.cycle(_states()), strict=False):
+            await self._api.patch_status(_PODS, name, _status(state))
+            await asyncio.sleep(pause_seconds)
+
+
+async def _burst(creator: Creator, sightings: Sightings, names: list[str], process: OperatorProcess) -> float:
+    """Create objects at once; return the median of the seconds until each had its Deployment."""
+    sightings.expect(names)
+    await creator.create_all(names)
+    await sightings.converged(_TIMEOUT_SECONDS, process.check)
+    return statistics.median(sightings.deployments[name] - creator.begun[name] for name in names)
+
+
+async def _measure(
+    plane: ControlPlane, process: OperatorProcess, template: dict[str, Any], count: int, wishes: Any
+) -> Any:
+    async with ApiServer.of(plane) as api:
+        resource = await api.resource(template["apiVersion"], template["kind"], NAMESPACE)
+        creator = Creator(api, resource, template, None)
+        alone, beside = [], []
+        async with watching(api, resource, wishes) as (sightings, _):
+
+            async def burst(kind: str) -> float:
+                return await _burst(creator, sightings, [f"{kind}-{n:05d}" for n in range(count)], process)
+
+            await burst("cold")
+            # by turns: the more objects there are, the longer everything takes
+            for turn in range(_TURNS):
+                alone.append(await burst(f"alone-{turn}"))
+                failing = Failing(api, creator, [f"failing-{turn}-{n:05d}" for n in range(count)])
+                sightings.expect(failing.names)
+                await failing.create()
+                await sightings.converged(_TIMEOUT_SECONDS, process.check)
+                async with failing.again_and_again():
+                    await asyncio.sleep(2 * _ROUND_SECONDS)
+                    beside.append(await burst(f"beside-{turn}"))
+                _check_that_causes_are_told(plane, failing.names)
+                for kind in ("mdep", "pods"):
+                    plane.kubectl("delete", kind, *failing.names, "-n", NAMESPACE, "--wait=false")
+                await asyncio.sleep(_ROUND_SECONDS)
+    return {
+        "objects": count,
+        "alone_p50_seconds": alone,
+        "beside_failing_p50_seconds": beside,
+        "ratio": statistics.median(beside) / statistics.median(alone),
+        "resident_mib": process.usage().resident_bytes / 2**20,
+    }
+
+
+def _check_that_causes_are_told(plane: ControlPlane, names: list[str]) -> None:
+    """Raise when objects do not say why they fail, apart from those whose pods say nothing and have no Events."""
+    bodies = json.loads(plane.kubectl("get", "mdep", "-n", NAMESPACE, "-o", "json"))["items"]
+    reasons = {
+        body["metadata"]["name"]: condition["reason"]
+        for body in bodies
+        for condition in body["status"]["conditions"]
+        if condition["type"] == "Available"
+    }
+    states = itertools.cycle(_states())
+    silent = {name for name, state in zip(names, states, strict=False) if state == _SILENT}
+    untold = [name for name in names if reasons[name] == "NoPodAvailable" and name not in silent]
+    if untold:
+        raise BenchmarkError(f"{len(untold)} objects do not say why they fail, {untold[0]} among them")
+
+
+def _shown(seconds: list[float]) -> str:
+    return ", ".join(f"{one:.2f}" for one in seconds) + " s"
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("-n", type=int, default=100, help="healthy objects of a burst, and objects that fail")
+    parser.add_argument("--json", type=Path, default=_RESULTS, help="where the figures are written")
+    arguments = parser.parse_args()
+    with (
+        own_operator() as operator,
+        ControlPlane(Progress(), controllers=False, audited=[operator.user]) as plane,
+    ):
+        plane.add_nodes({f"{kind.name}-0": kind for kind in KINDS})
+        plane.kubectl("create", "namespace", NAMESPACE)
+        plane.kubectl("create", "serviceaccount", "default", "-n", NAMESPACE)
+        for manifest in operator.manifests:
+            plane.kubectl("apply", "--server-side", "-f", str(manifest))
+        plane.kubectl("wait", "--for=condition=Established", "customresourcedefinitions", "--all", "--timeout=60s")
+        environment = {
+            **operator.environment,
+            "KUBECONFIG": str(plane.kubeconfig_for_service_account(*operator.account)),
+        }
+        with OperatorProcess(plane, operator.label, operator.command, environment) as process:
+            try:
+                figures = asyncio.run(_measure(plane, process, operator.object(), arguments.n, operator.wishes))
+            except BenchmarkError as error:
+                raise SystemExit(f"Error: {error}\n{process.end_of_log()}") from error
+    arguments.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    print(f"apply to Deployment, p50 of {arguments.n} healthy objects at once")  # noqa: T201
+    print(f"  alone                                {_shown(figures['alone_p50_seconds'])}")  # noqa: T201
+    print(f"  beside {arguments.n} that fail in every way     {_shown(figures['beside_failing_p50_seconds'])}")  # noqa: T201
+    print(f"  ratio                                {figures['ratio']:.2f}")  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()

@@ -46,9 +46,7 @@ class ModelFacts:
     params: Mapping[str, Any] | None  # params.json
     weights: tuple[Weights, ...] = ()
     tokenizer_files: frozenset[str] = frozenset()  # base names: tekken.json, tokenizer.model.v3, tokenizer.json, …
-    quantization: Mapping[str, Any] | None = (
-        None  # hf_quant_config.json: what ModelOpt once kept out of config.json
-    )
+    quantization: Mapping[str, Any] | None = None  # hf_quant_config.json: what ModelOpt once kept out of config.json
     other_weights: frozenset[str] = frozenset()  # names of weight files vLLM's two formats do not read: *.gguf, …
 
     def weights_in(self, weight_format: WeightFormat) -> Weights | None:

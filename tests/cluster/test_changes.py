@@ -106,6 +106,15 @@ def test_what_pods_run_rolls_them(live: Live, field: str) -> None:
     assert holds(pod_spec(live))
 
 
+def test_a_service_account_can_be_taken_back(live: Live) -> None:
+    """The API server keeps an account in an old alias of its field as well."""
+    live.mdep("m", serviceAccountName="models")
+    live.until("the account", lambda: live.find("Deployment", "m") and pod_spec(live)["serviceAccountName"] == "models")
+    live.patch("MistralDeployment", "m", {"spec": {"serviceAccountName": None}})
+    live.until("the default account", lambda: pod_spec(live)["serviceAccountName"] == "default")
+    assert pod_spec(live)["serviceAccount"] == "default"
+
+
 @pytest.mark.parametrize(
     ("patch", "kind", "holds"),
     [

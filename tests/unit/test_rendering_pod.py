@@ -177,7 +177,6 @@ AS_ASKED = [
     ("priorityClassName", "high"),
     ("runtimeClassName", "nvidia"),
     ("schedulerName", "volcano"),
-    ("serviceAccountName", "models"),
     (
         "topologySpreadConstraints",
         [{"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "ScheduleAnyway", "labelSelector": {}}],
@@ -190,3 +189,9 @@ def test_fields_that_are_passed_on(name: str, value: Any) -> None:
     """What the user asks for, under Kubernetes' own name; nothing where the user is silent."""
     assert pod(**{name: value})[name] == value
     assert name not in pod()
+
+
+def test_service_account() -> None:
+    """The user's, else the namespace's default by name: an account that is only left out would stay in its alias."""
+    assert pod(serviceAccountName="models")["serviceAccountName"] == "models"
+    assert pod()["serviceAccountName"] == "default"

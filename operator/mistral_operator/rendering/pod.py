@@ -36,6 +36,8 @@ def render_pod(owner: Owner, spec: MistralDeploymentSpec, resolved: Resolved) ->
     needs_gpu = resolved.runtime.name.platform is Platform.CUDA
     pod: Manifest = {
         "automountServiceAccountToken": False,
+        # said even where it is the default: its old alias, which the API server fills and nobody owns, would keep the last
+        "serviceAccountName": spec.service_account_name or "default",
         "enableServiceLinks": False,  # a Service called vllm would inject VLLM_PORT
         "securityContext": pod_security(spec),
         "terminationGracePeriodSeconds": _grace_seconds(spec),
@@ -50,7 +52,6 @@ def render_pod(owner: Owner, spec: MistralDeploymentSpec, resolved: Resolved) ->
         "priorityClassName": spec.priority_class_name,
         "runtimeClassName": spec.runtime_class_name,
         "schedulerName": spec.scheduler_name,
-        "serviceAccountName": spec.service_account_name,
         "topologySpreadConstraints": spec.topology_spread_constraints,
     }
     return pod | {name: value for name, value in as_asked.items() if value}

@@ -36,7 +36,7 @@ def render_pod(owner: Owner, spec: MistralDeploymentSpec, resolved: Resolved) ->
     needs_gpu = resolved.runtime.name.platform is Platform.CUDA
     pod: Manifest = {
         "automountServiceAccountToken": False,
-        # said even where it is the default: its old alias, which the API server fills and nobody owns, would keep the last
+        # said even where it is the default: its old alias, which the API server fills and nobody owns, keeps the last
         "serviceAccountName": spec.service_account_name or "default",
         "enableServiceLinks": False,  # a Service called vllm would inject VLLM_PORT
         "securityContext": pod_security(spec),

@@ -111,7 +111,7 @@ def test_a_failing_cluster(live: Live, hub: HubServer, doctor: Doctor, golden: G
         live.secret("registry", {"password": "secret"})
         live.mdep("fine", podAnnotations={ADDRESS_ANNOTATION: ADDRESS})
         live.mdep("gated", CODESTRAL)
-        live.mdep("crashes", podAnnotations={FATE: "crash"})
+        live.mdep("crashes", podAnnotations={FATE: "oom"})
         live.mdep(
             "no-image", podAnnotations={FATE: "image"}, imagePullSecrets=[{"name": "absent"}, {"name": "registry"}]
         )
@@ -246,7 +246,10 @@ def test_definitions(
         wait_until("the definition to be established", lambda: established(empty_plane), seconds=30)
         done = doctor(empty_plane, "-o", "json")
     finally:
-        empty_plane.kubectl("delete", "crd", CRD)
+        # the API server begins a deletion with a list, and may refuse it for minutes if it is the first one
+        served = definition["spec"]["versions"][0]["name"]
+        wait_until("its objects to be listed", lambda: lists(empty_plane, served), seconds=30)
+        empty_plane.kubectl("delete", "crd", CRD, timeout_seconds=130)
     assert told(done, "crd") == [(level, f"CustomResourceDefinition {CRD}", reason)]
     assert says in next(one["message"] for one in findings(done) if one["check"] == "crd")
 
@@ -352,6 +355,12 @@ def established(plane: ControlPlane) -> bool:
     """Tell whether the definition is served, as the API server says."""
     conditions = (plane.get("crd", CRD) or {}).get("status", {}).get("conditions") or ()
     return any((one["type"], one["status"]) == ("Established", "True") for one in conditions)
+
+
+def lists(plane: ControlPlane, version: str) -> bool:
+    """Tell whether the API server lists MistralDeployments of a version."""
+    path = f"/apis/mistral-operator.io/{version}/mistraldeployments"
+    return '"items"' in plane.kubectl("get", "--raw", path, check=False)
 
 
 def diagnosed(live: Live, name: str) -> bool:

@@ -1,13 +1,12 @@
 """One control plane, one hub and one operator for all tests that can share them; a namespace for each test."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
-from itertools import count
 from typing import Final
 
 import pytest
 
 from cluster.live import Live
+from cluster.namespaces import new_name, new_namespace
 from devcluster.binaries.progress import Progress
 from devcluster.controlplane import H200, KINDS, ControlPlane
 from devcluster.hub import HubServer
@@ -19,7 +18,6 @@ QUICK: Final = (
     "--hub-retry=0.2", "--hub-slow-retry=3", "--hub-recheck=2", "--token-seconds=0.5", "--resync=5",
     "--lease-duration=3",
 )  # fmt: skip
-_numbers = count(1)
 
 
 @pytest.fixture(scope="session")
@@ -78,18 +76,9 @@ def solo(solo_plane: ControlPlane) -> Iterator[Live]:
 @pytest.fixture
 def bare(bare_plane: ControlPlane) -> Iterator[Live]:
     """Return a namespace of its own where nobody makes pods, and nobody collects what has lost its owner."""
-    namespace = f"test-{next(_numbers)}"
+    namespace = new_name()
     bare_plane.kubectl("create", "namespace", namespace)
     bare_plane.kubectl("create", "serviceaccount", "default", "-n", namespace)  # pods are refused without
     yield Live(bare_plane, namespace)
     # the namespace stays: its deletion would never end, and forbid what a later operator wants in it
     bare_plane.kubectl("delete", "mdep", "--all", "-n", namespace, check=False)
-
-
-@contextmanager
-def new_namespace(plane: ControlPlane) -> Iterator[Live]:
-    """Make a namespace, and ask for its deletion at the end."""
-    namespace = f"test-{next(_numbers)}"
-    plane.kubectl("create", "namespace", namespace)
-    yield Live(plane, namespace)
-    plane.kubectl("delete", "namespace", namespace, "--wait=false")

@@ -9,10 +9,10 @@ from typing import Final
 import pytest
 import yaml
 
-from cluster.conftest import new_namespace
 from cluster.describing import told
 from cluster.failing import CASES, FATE, KV_CACHE, LOST, NODES, SINGLE_NODE, Case, claim, fated, release, volume_nowhere
 from cluster.live import Answer, Body, Live, condition_of, manifest
+from cluster.namespaces import new_namespace
 from cluster.traces import Audit
 from devcluster.controlplane import ControlPlane
 from devcluster.operator import Operator

@@ -9,8 +9,9 @@ from typing import Any, Final
 
 import pytest
 
-from cluster.conftest import QUICK, new_namespace
+from cluster.conftest import QUICK
 from cluster.live import Body, Live, condition_of, container_of
+from cluster.namespaces import new_namespace
 from cluster.processes import ask
 from devcluster.binaries.progress import Progress
 from devcluster.controlplane import A100_80GB, CPU_ONLY, H200, L4, T4, ControlPlane, NodeKind

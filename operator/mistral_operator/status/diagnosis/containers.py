@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from typing import Final
 
 from mistral_operator.api.conditions import PodReason
-from mistral_operator.status.diagnosis.finding import Finding, Pattern
+from mistral_operator.status.diagnosis.finding import Finding, Pattern, first_found
 from mistral_operator.status.diagnosis.pods import Container
 from mistral_operator.status.evidence import ObjectEvent
 
-_NEVER_RAN: Final = frozenset({"StartError", "ContainerCannotRun"})
+NEVER_RAN: Final = frozenset({"StartError", "ContainerCannotRun"})
 # words of pkg/kubelet/kubelet_pods.go and pkg/volume/{secret,configmap}, of runc and of NVIDIA's container toolkit
 _PATTERNS: Final = (
     Pattern(
@@ -70,7 +70,7 @@ def cannot_be_made(container: Container) -> Finding | None:
     """Return why a container is waiting although its image is there, or why its program could not be run."""
     reason, message = container.waiting
     end = container.ended
-    if not reason and end.get("reason") in _NEVER_RAN:
+    if not reason and end.get("reason") in NEVER_RAN:
         reason, message = str(end["reason"]), str(end.get("message") or "")
     if not reason:
         return None
@@ -86,7 +86,7 @@ def cannot_be_made(container: Container) -> Finding | None:
 def missing(words: str) -> Finding | None:
     """Return what is missing, in a container's words or in those of an Event."""
     text = " ".join(words.split())
-    return next((found for pattern in _PATTERNS if (found := pattern.find(text)) is not None), None)
+    return first_found(_PATTERNS, text)
 
 
 def no_sandbox(events: Sequence[ObjectEvent]) -> Finding | None:

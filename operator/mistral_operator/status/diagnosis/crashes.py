@@ -5,6 +5,7 @@ from typing import Final
 
 from mistral_operator.api.conditions import PodReason
 from mistral_operator.api.names import CONTAINER
+from mistral_operator.status.diagnosis.containers import NEVER_RAN
 from mistral_operator.status.diagnosis.engine import engine_failure
 from mistral_operator.status.diagnosis.finding import Finding
 from mistral_operator.status.diagnosis.pods import Container
@@ -43,8 +44,8 @@ def is_explained(container: Container) -> bool:
     end = container.ended
     if not end or not _is_vllm(container) or container.told_to_end:
         return True
-    never_ran = end.get("reason") in ("OOMKilled", "StartError", "ContainerCannotRun")
-    return never_ran or engine_failure(_told(container)) is not None
+    explained = end.get("reason") == "OOMKilled" or end.get("reason") in NEVER_RAN
+    return explained or engine_failure(_told(container)) is not None
 
 
 def _is_vllm(container: Container) -> bool:

@@ -8,7 +8,7 @@ import re
 from typing import Final
 
 from mistral_operator.api.conditions import PodReason
-from mistral_operator.status.diagnosis.finding import Finding, Pattern, steady
+from mistral_operator.status.diagnosis.finding import Finding, Pattern, first_found, steady
 from mistral_vllm.backends import people_name
 
 _SENTENCE: Final = r"[^\n]*?(?=[.!] (?=[A-Z])|[.!]?$)"  # to the end of the sentence, over dots in numbers and names
@@ -224,7 +224,7 @@ _PATTERNS: Final = (*_ARGUMENTS, *_HUB, *_PLATFORM, *_ATTENTION, *_MEMORY, *_WEI
 def engine_failure(words: str) -> Finding | None:
     """Return what vLLM's words mean; None where nobody knows them."""
     text = steady(words)
-    return next((found for pattern in _PATTERNS if (found := pattern.find(text)) is not None), None)
+    return first_found(_PATTERNS, text)
 
 
 def _known_cuda(version: str | None) -> str:

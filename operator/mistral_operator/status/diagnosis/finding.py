@@ -5,7 +5,7 @@ a message that moves is a write.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple
 
 from mistral_operator.api.conditions import PodReason
@@ -50,6 +50,11 @@ class Pattern(NamedTuple):
             return None
         cause = match[0] if self.cause is None else _step(self.cause, match)
         return Finding(self.reason, cause, _step(self.next_step, match), self.passing)
+
+
+def first_found(patterns: Iterable[Pattern], text: str) -> Finding | None:
+    """Return what the first of the patterns finds whose words are there."""
+    return next((found for pattern in patterns if (found := pattern.find(text)) is not None), None)
 
 
 def _step(step: Step, match: re.Match[str]) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from mistral_operator.api.conditions import PodReason
-from mistral_operator.status.diagnosis.finding import Finding, Pattern
+from mistral_operator.status.diagnosis.finding import Finding, Pattern, first_found
 from mistral_operator.status.diagnosis.pods import Container
 from mistral_operator.status.evidence import ObjectEvent
 
@@ -60,7 +60,7 @@ def no_image(container: Container, events: Sequence[ObjectEvent]) -> Finding | N
         (_unwrapped(event.message) for event in events if event.reason == "Failed" and "pull" in event.message), ""
     )
     cause = f"image {image} cannot be pulled: {words}" if words else f"image {image} cannot be pulled"
-    found = next((found for pattern in _PATTERNS if (found := pattern.find(words)) is not None), None)
+    found = first_found(_PATTERNS, words)
     if found is None:
         step = "see that the node reaches the registry"
         return Finding(PodReason.IMAGE_PULL_FAILED, cause, step, passing=True)

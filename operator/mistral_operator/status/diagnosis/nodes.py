@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from mistral_operator.api.conditions import PodReason
-from mistral_operator.status.diagnosis.finding import Finding, Pattern
+from mistral_operator.status.diagnosis.finding import Finding, Pattern, first_found
 from mistral_operator.status.diagnosis.pods import Body
 from mistral_operator.status.evidence import Evidence
 
@@ -52,7 +52,7 @@ def given_up(pod: Body, successors: Sequence[Body]) -> Finding | None:
     if status.get("phase") != "Failed" or not reason or _is_history(pod, successors):
         return None
     if reason in ("Evicted", "Preempting"):
-        found = next((found for pattern in _EVICTED if (found := pattern.find(words)) is not None), None)
+        found = first_found(_EVICTED, words)
         step = found.next_step if found is not None else "see what `kubectl describe node` says"
         return Finding(PodReason.EVICTED, f"its node evicted it: {words}", step, passing=True)
     return Finding(

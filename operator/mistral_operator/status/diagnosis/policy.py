@@ -4,7 +4,7 @@ import re
 from typing import Final
 
 from mistral_operator.api.conditions import PodReason
-from mistral_operator.status.diagnosis.finding import Finding, Pattern
+from mistral_operator.status.diagnosis.finding import Finding, Pattern, first_found
 
 # every attempt has another pod's name, and what others use of a quota moves
 _NAME: Final = re.compile(r'^pods "[^"]*" is forbidden: |^Pod "[^"]*" is invalid: ')
@@ -39,7 +39,7 @@ _PATTERNS: Final = (
 def refused(message: str) -> Finding:
     """Return why no pod can be created."""
     words = _NAME.sub("", " ".join(message.split()))
-    found = next((found for pattern in _PATTERNS if (found := pattern.find(words)) is not None), None)
+    found = first_found(_PATTERNS, words)
     return found or Finding(
         PodReason.ADMISSION_REFUSED, words, "correct what it names in spec, or ask whoever set that policy"
     )

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from mistral_operator.api.conditions import PodReason
-from mistral_operator.status.diagnosis.finding import Finding, Pattern
+from mistral_operator.status.diagnosis.finding import Finding, Pattern, first_found
 from mistral_operator.status.diagnosis.pods import Container
 from mistral_operator.status.evidence import ObjectEvent
 
@@ -35,7 +35,7 @@ def killed_by_probe(container: Container, events: Sequence[ObjectEvent]) -> Find
     if not container.told_to_end:
         return None
     words = next((event.message for event in events if event.reason == "Killing"), "")
-    return next((found for pattern in _KILLED if (found := pattern.find(words)) is not None), None)
+    return first_found(_KILLED, words)
 
 
 def not_answering(container: Container, events: Sequence[ObjectEvent]) -> Finding | None:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from mistral_operator.api.conditions import PodReason
-from mistral_operator.status.diagnosis.finding import Finding, Pattern
+from mistral_operator.status.diagnosis.finding import Finding, Pattern, first_found
 from mistral_operator.status.diagnosis.pods import Body, has_node
 from mistral_operator.status.diagnosis.storage import CLAIM_PATTERNS, with_claim
 from mistral_operator.status.evidence import Evidence
@@ -75,7 +75,7 @@ def unscheduled(pod: Body, evidence: Evidence) -> Finding | None:
         )
     parts = _parts(words)
     text = ", ".join(parts)
-    found = next((found for pattern in _ranked(pod) if (found := pattern.find(text)) is not None), None)
+    found = first_found(_ranked(pod), text)
     if found is None:
         found = Finding(PodReason.UNSCHEDULABLE, "", "see what `kubectl describe pod` says of it")
     if found.reason == PodReason.AFFINITY_UNMATCHED and _TAINT.search(text):  # either may be meant

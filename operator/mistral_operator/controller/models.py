@@ -14,6 +14,7 @@ from typing import Final
 from huggingface_hub import constants
 
 from mistral_operator.api.spec import MistralDeploymentSpec
+from mistral_operator.controller.backoff import backoff_seconds
 from mistral_operator.controller.metrics import Metrics
 from mistral_operator.controller.settings import HubSettings
 from mistral_operator.controller.token_folders import TokenFolders
@@ -29,7 +30,6 @@ _NEEDS_A_TOKEN = frozenset(
 )
 _LONGEST_PATIENCE_SECONDS: Final = 3600.0  # a hub's limits last minutes; a header can say anything
 _TIMEOUTS: Final = 6  # of single requests, within which a whole read ends: a hub that trickles holds up no worker
-_DOUBLINGS: Final = 32  # a float ends at 1024
 _MOST_ENTRIES: Final = 64  # of which nobody may ask any more, and which are kept all the same
 
 
@@ -175,7 +175,7 @@ class Models:
             return min(max(error.retry_after_seconds, 1), _LONGEST_PATIENCE_SECONDS)
         if not error.transient:
             return settings.slow_retry_seconds
-        return min(settings.retry_seconds * 2.0 ** min(failures, _DOUBLINGS), settings.slow_retry_seconds)
+        return backoff_seconds(settings.retry_seconds, failures, settings.slow_retry_seconds)
 
     def _outcome(self, entry: _Entry, *, has_token: bool) -> Outcome:
         now, error = self._clock(), entry.error

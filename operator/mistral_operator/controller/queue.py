@@ -10,11 +10,11 @@ from collections.abc import Callable
 from enum import IntEnum
 from typing import Final
 
+from mistral_operator.controller.backoff import backoff_seconds
 from mistral_operator.controller.keys import Key
 
 _BACKOFF_FIRST_SECONDS: Final = 0.1
 _BACKOFF_MOST_SECONDS: Final = 30.0
-_DOUBLINGS: Final = 16  # more than it takes to the most; a float ends at 1024
 _SUPERSEDED: Final = 64  # wishes that no longer count and are kept until they would be due
 
 
@@ -68,7 +68,7 @@ class WorkQueue:
         """Want a failed key to be worked on again, each time later than the last; return in how many seconds."""
         failures = self._failures.get(key, 0)
         self._failures[key] = failures + 1
-        seconds = min(_BACKOFF_FIRST_SECONDS * 2.0 ** min(failures, _DOUBLINGS), _BACKOFF_MOST_SECONDS)
+        seconds = backoff_seconds(_BACKOFF_FIRST_SECONDS, failures, _BACKOFF_MOST_SECONDS)
         self.add_after(key, seconds)
         return seconds
 

@@ -18,6 +18,7 @@ from mistral_operator.api.status import Resolved
 from mistral_operator.cluster.client import Cluster
 from mistral_operator.cluster.errors import ClusterError, ForbiddenError
 from mistral_operator.cluster.resources import DEPLOYMENTS, PODS, REPLICA_SETS
+from mistral_operator.controller.backoff import backoff_seconds
 from mistral_operator.controller.keys import Key, controller_of
 from mistral_operator.controller.metrics import Metrics
 from mistral_operator.controller.pod_reports import PodReports, UntoldError
@@ -31,7 +32,6 @@ from mistral_operator.status.observed import condition_of, is_leaving, is_ready,
 from mistral_operator.status.pod_report import PodReport
 from mistral_operator.status.verified import Asked, Untold
 
-_DOUBLINGS: Final = 16  # more than it takes to the longest wait; a float ends at 1024
 _STRANGER_RETRIES: Final = 3  # a ReplicaSet may be on its way from one Deployment to its successor
 _NO_RIGHT: Final = (
     "the operator may not get ReplicaSets, which tell whose it is: `mistral-operator rbac` prints the right"
@@ -241,8 +241,7 @@ class Verification:
 
     def _later(self, key: Key, pod: _Pod) -> float:
         """Want a pod asked again, each time later than the last; return in how many seconds."""
-        first, most = self._settings.retry_seconds, self._settings.slow_retry_seconds
-        seconds = min(first * 2.0 ** min(pod.failures, _DOUBLINGS), most)
+        seconds = backoff_seconds(self._settings.retry_seconds, pod.failures, self._settings.slow_retry_seconds)
         pod.failures += 1
         if self._pods.get(key) is pod:
             self._queue.add_after(key, seconds)

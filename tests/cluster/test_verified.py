@@ -14,7 +14,7 @@ import pytest
 from cluster.live import Body, Live, condition_of, pod_of
 from cluster.traces import Audit, Request, log_lines, total
 from devcluster.operator import Operator
-from mistral_operator.rendering.service import CONTAINER_PORT
+from mistral_operator.api.names import CONTAINER_PORT
 from unit.pod_answers import layers
 from unit.pod_server import PodServer, telling
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from mistral_operator.api.names import CONTAINER_PORT
 from mistral_operator.api.spec import RuntimeSpec
-from mistral_operator.rendering.service import CONTAINER_PORT
 from mistral_vllm.runtimes import RuntimeName
 from unit.planning_on_clusters import COMMIT, spec
 from unit.rendering_from_specs import container, flag, planned, pod

@@ -5,9 +5,8 @@ import tomllib
 
 import pytest
 
-from mistral_operator.api.names import DEFAULT_IMAGE_REPOSITORY
+from mistral_operator.api.names import CONTAINER_PORT, DEFAULT_IMAGE_REPOSITORY
 from mistral_operator.api.rendered import RENDERED_VOLUMES
-from mistral_operator.rendering.service import CONTAINER_PORT
 from mistral_vllm.runtimes import DEFAULT_VERSION
 from unit.dockerfiles import ROOT, instructions, makefile, read_dockerfile
 from unit.rendering_from_specs import container, environment, pod

@@ -17,6 +17,7 @@ NAME_MAX_LENGTH: Final = 52  # a Deployment's pods append "-" and up to ten char
 MANAGER: Final = "mistral-operator"  # field manager, value of app.kubernetes.io/managed-by, reporting controller
 
 CONTAINER: Final = "vllm"  # of a pod, the container that serves
+CONTAINER_PORT: Final = 8000
 
 DEFAULT_IMAGE_REPOSITORY: Final = "mistral-vllm"
 """The vLLM image where neither a spec nor the operator's settings name one."""

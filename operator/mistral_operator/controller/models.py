@@ -18,7 +18,7 @@ from mistral_operator.controller.backoff import backoff_seconds
 from mistral_operator.controller.metrics import Metrics
 from mistral_operator.controller.settings import HubSettings
 from mistral_operator.controller.token_folders import TokenFolders
-from mistral_operator.controller.tokens import TokenError, Tokens
+from mistral_operator.controller.tokens import HUB_TOKEN, TokenError, Tokens
 from mistral_operator.hub import HubError
 from mistral_operator.hub.errors import HubReason, HubUnreachableError, RateLimitedError
 from mistral_operator.hub.remote import HubReader
@@ -144,7 +144,7 @@ class Models:
             token if token is not None else False,
             cache_dir=folder,
             timeout_seconds=self._settings.timeout_seconds,
-            access_advice="set spec.hfTokenSecretRef",
+            access_advice=f"set {HUB_TOKEN.field}",
         )
         loop = asyncio.get_running_loop()
         most_seconds = _TIMEOUTS * self._settings.timeout_seconds

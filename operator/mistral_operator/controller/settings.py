@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mistral_operator.api.names import CONTAINER_PORT
+
 if TYPE_CHECKING:  # the command line shows these defaults, and the models of the resource take long to import
     from mistral_operator.planning.wishes import Defaults
 
@@ -36,7 +38,7 @@ class HubSettings:
 class VerificationSettings:
     """How pods are asked what they run."""
 
-    port: int = 8000  # where pods listen
+    port: int = CONTAINER_PORT
     timeout_seconds: float = 2
     parallel: int = 8
     retry_seconds: float = 5  # first wait after a pod that did not tell; doubles from there

@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 from structlog.typing import FilteringBoundLogger
 
 from mistral_operator.api.conditions import Reason
+from mistral_operator.api.names import CONTAINER
 from mistral_operator.api.spec import SecretKeyRef
 from mistral_operator.api.status import Resolved
 from mistral_operator.cluster.client import Cluster
@@ -27,7 +28,6 @@ from mistral_operator.controller.settings import VerificationSettings
 from mistral_operator.controller.store import Body, Store
 from mistral_operator.controller.tokens import TokenError, Tokens
 from mistral_operator.planning.frozen import plan_digest
-from mistral_operator.rendering.pod import CONTAINER_NAME
 from mistral_operator.status.observed import condition_of, is_leaving, is_ready, plan_of
 from mistral_operator.status.pod_report import PodReport
 from mistral_operator.status.verified import Asked, Untold
@@ -250,7 +250,7 @@ class Verification:
 
 def _run_of(body: Body) -> _Run:
     statuses = body.get("status", {}).get("containerStatuses") or ()
-    restarts = next((one.get("restartCount", 0) for one in statuses if one.get("name") == CONTAINER_NAME), 0)
+    restarts = next((one.get("restartCount", 0) for one in statuses if one.get("name") == CONTAINER), 0)
     return _Run(str(body["metadata"]["uid"]), int(restarts))
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from mistral_operator.api.names import CONTAINER
+from mistral_operator.api.names import CONTAINER, CONTAINER_PORT
 from mistral_operator.api.spec import MistralDeploymentSpec
 from mistral_operator.api.status import Resolved
 from mistral_operator.planning.engine_args import says
@@ -11,12 +11,11 @@ from mistral_operator.rendering.environment import render_environment
 from mistral_operator.rendering.owner import Manifest, Owner
 from mistral_operator.rendering.probes import render_probes
 from mistral_operator.rendering.security import container_security, pod_security
-from mistral_operator.rendering.service import CONTAINER_PORT, PORT_NAME
+from mistral_operator.rendering.service import PORT_NAME
 from mistral_operator.rendering.volumes import render_mounts, render_volumes
 from mistral_vllm.backends import Platform
 from mistral_vllm.runtimes import find_release
 
-CONTAINER_NAME: Final = CONTAINER
 _DRAIN_SECONDS: Final = 15  # until every proxy has heard that the endpoint is gone
 _GRACE_SECONDS: Final = 180
 _EXIT_SECONDS: Final = 10  # what vLLM takes to end once its requests have
@@ -60,7 +59,7 @@ def render_pod(owner: Owner, spec: MistralDeploymentSpec, resolved: Resolved) ->
 def _container(spec: MistralDeploymentSpec, resolved: Resolved, *, needs_gpu: bool) -> Manifest:
     served = spec.model.served_name or spec.model.id
     container: Manifest = {
-        "name": CONTAINER_NAME,
+        "name": CONTAINER,
         "image": resolved.image,
         "command": [resolved.runtime.name.program, "serve"],
         "args": [

@@ -5,7 +5,6 @@ from typing import Final
 from mistral_operator.api.spec import MistralDeploymentSpec
 from mistral_operator.rendering.owner import Manifest, Owner, metadata_of, selector_of
 
-CONTAINER_PORT: Final = 8000
 PORT_NAME: Final = "http"
 
 

@@ -14,7 +14,7 @@ from mistral_operator.cli.doctor.facts import Deployment, Hub, ModelRead
 from mistral_operator.cluster.access import may
 from mistral_operator.cluster.client import Cluster
 from mistral_operator.cluster.resources import SECRETS
-from mistral_operator.controller.tokens import TokenError, Tokens
+from mistral_operator.controller.tokens import HUB_TOKEN, TokenError, Tokens
 from mistral_operator.hub import HubError, HubReason
 from mistral_operator.hub.remote import HubReader, endpoint_of, without_credentials
 
@@ -83,7 +83,7 @@ async def _token(cluster: Cluster, tokens: Tokens, one: Deployment) -> str | Mod
 def _read(question: _Question, endpoint: str | None, cache: Path) -> ModelRead:
     model, revision, token = question
     sent: str | bool = False if token is None else token  # this machine's own token is not the operator's
-    reader = HubReader(endpoint, sent, cache_dir=cache, access_advice="set spec.hfTokenSecretRef")
+    reader = HubReader(endpoint, sent, cache_dir=cache, access_advice=f"set {HUB_TOKEN.field}")
     try:
         reader.read(model, revision)
     except HubError as error:

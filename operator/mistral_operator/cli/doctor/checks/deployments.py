@@ -5,7 +5,7 @@ from typing import Final
 
 from mistral_operator.api.conditions import ConditionStatus, ConditionType, Reason
 from mistral_operator.api.mistral_deployment import StatusInvalidError, read_status
-from mistral_operator.api.names import PAUSED_ANNOTATION, PLURAL, REPLAN_ANNOTATION
+from mistral_operator.api.names import CONTAINER_PORT, PAUSED_ANNOTATION, PLURAL, REPLAN_ANNOTATION
 from mistral_operator.api.status import Condition, MistralDeploymentStatus
 from mistral_operator.cli.doctor.facts import Deployment, Deployments, Hub
 from mistral_operator.cli.doctor.finding import Check, Finding, Level, ok, problem, warning
@@ -35,7 +35,7 @@ _STEPS: Final[Mapping[str, str]] = {
     Reason.ROLLOUT_STALLED: "Run `kubectl describe pods -n {namespace} -l app.kubernetes.io/instance={name}`",
     Reason.ATTENTION_DIFFERS: "Look at what the image is, and at `kubectl logs deploy/{name} -n {namespace}`",
     Reason.IMAGE_CANNOT_TELL: "Use an image with the runtime mistral-vllm where that matters",
-    Reason.POD_UNREACHABLE: "Let the operator reach port 8000 of these pods (NetworkPolicy)",
+    Reason.POD_UNREACHABLE: f"Let the operator reach port {CONTAINER_PORT} of these pods (NetworkPolicy)",
     Reason.MAX_MODEL_LEN_REDUCED: "Set spec.engine.maxModelLen to what you need, or give it more or larger GPUs",
     Reason.DEPLOYMENT_SCALED_BY_OTHERS: "Let the autoscaler target the MistralDeployment in place of its Deployment",
     Reason.PLAN_OUTDATED: f"When it suits: `kubectl annotate mdep {{name}} -n {{namespace}} --overwrite "

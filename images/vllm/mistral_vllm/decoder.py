@@ -22,7 +22,7 @@ class ConfigFormat(StrEnum):
 
 
 _TEXT_KEYS: Final = ("text_config", "llm_config", "language_config")
-_ARCHITECTURES: Final = MappingProxyType(
+ARCHITECTURES: Final = MappingProxyType(
     {
         "MistralForCausalLM": "mistral",
         "MistralModel": "mistral",
@@ -216,7 +216,7 @@ def _flat_decoder(config: Mapping[str, Any]) -> Decoder:
         architectures = config.get("architectures")
         names = architectures if isinstance(architectures, list) else []
         model_type = next(
-            (_ARCHITECTURES[name] for name in names if isinstance(name, str) and name in _ARCHITECTURES), None
+            (ARCHITECTURES[name] for name in names if isinstance(name, str) and name in ARCHITECTURES), None
         )
         if model_type is not None:
             findings = (

@@ -5,35 +5,27 @@ class exists; so this is the one place where enhancing a config has an effect. `
 win.
 """
 
-from pathlib import Path
 from typing import Any, Final
 
 from transformers import PretrainedConfig
 from vllm.transformers_utils.config import HFConfigParser, MistralConfigParser
 
+from mistral_vllm.decoder import ARCHITECTURES
 from mistral_vllm.mistral_sliding_window import enhance_mistral_config_for_sliding_window
 
-# The decoder's own class. Not ``model_type``: it is "transformer" for a params.json, and "ministral" for a Mistral
-# with layer_types.
-ARCHITECTURES: Final = frozenset(
-    {
-        "MistralForCausalLM",
-        "MistralModel",
-        "MistralForSequenceClassification",
-        "Ministral3ForCausalLM",
-        "MixtralForCausalLM",
-    }
-)
 # of decoders that name no class: those inside a multimodal config.json, and files without architectures
-_MODEL_TYPES: Final = frozenset({"mistral", "ministral", "ministral3", "mixtral"})
+_MODEL_TYPES: Final = frozenset({*ARCHITECTURES.values(), "ministral"})
 
 
 def is_mistral(config: PretrainedConfig) -> bool:
-    """Tell whether a config's decoder is of the Mistral family."""
+    """Tell whether a config's decoder is of the Mistral family: by its class, where it names one.
+
+    Not by ``model_type`` then: it is "transformer" for a params.json, and "ministral" for a Mistral with layer_types.
+    """
     decoder = config.get_text_config()
     architectures = getattr(decoder, "architectures", None)
     if architectures:
-        return not ARCHITECTURES.isdisjoint(architectures)
+        return any(architecture in ARCHITECTURES for architecture in architectures)
     return decoder.model_type in _MODEL_TYPES
 
 
@@ -48,33 +40,18 @@ def enhanced(config: PretrainedConfig) -> PretrainedConfig:
     return enhance_mistral_config_for_sliding_window(config) if is_mistral(config) else config
 
 
-class EnhancingHFConfigParser(HFConfigParser):
+class _Enhances:
+    """Enhances what a parser returns. Comes before vLLM's own class, whose arguments it passes on."""
+
+    def parse(self, *args: Any, **kwargs: Any) -> tuple[dict[str, Any], PretrainedConfig]:
+        """Return the file as it is, and the enhanced config made of it."""
+        written, config = super().parse(*args, **kwargs)  # type: ignore[misc]
+        return written, enhanced(config)
+
+
+class EnhancingHFConfigParser(_Enhances, HFConfigParser):
     """``--config-format hf``: config.json."""
 
-    def parse(
-        self,
-        model: str | Path,
-        trust_remote_code: bool,
-        revision: str | None = None,
-        code_revision: str | None = None,
-        **kwargs: Any,
-    ) -> tuple[dict[str, Any], PretrainedConfig]:
-        """Return the file as it is, and the enhanced config made of it."""
-        written, config = super().parse(model, trust_remote_code, revision, code_revision, **kwargs)
-        return written, enhanced(config)
 
-
-class EnhancingMistralConfigParser(MistralConfigParser):
+class EnhancingMistralConfigParser(_Enhances, MistralConfigParser):
     """``--config-format mistral``: params.json, and what it lacks from config.json."""
-
-    def parse(
-        self,
-        model: str | Path,
-        trust_remote_code: bool,
-        revision: str | None = None,
-        code_revision: str | None = None,
-        **kwargs: Any,
-    ) -> tuple[dict[str, Any], PretrainedConfig]:
-        """Return the file as it is, and the enhanced config made of it."""
-        written, config = super().parse(model, trust_remote_code, revision, code_revision, **kwargs)
-        return written, enhanced(config)

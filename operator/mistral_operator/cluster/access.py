@@ -18,7 +18,7 @@ async def may(cluster: Cluster, verb: str, resource: Resource, namespace: str | 
     attributes = {"verb": verb, "group": resource.group, "resource": resource.plural}
     if namespace is not None:
         attributes["namespace"] = namespace
-    return await _review(cluster, _REVIEW, {"resourceAttributes": attributes})
+    return await _is_allowed(cluster, _REVIEW, {"resourceAttributes": attributes})
 
 
 async def serves(cluster: Cluster, resource: Resource) -> bool:
@@ -69,19 +69,19 @@ async def account_may(cluster: Cluster, namespace: str, account: str, right: Rig
     attributes = {key: value for key, value in right._asdict().items() if value is not None}
     groups = ["system:serviceaccounts", f"system:serviceaccounts:{namespace}", "system:authenticated"]
     asked = {"user": f"system:serviceaccount:{namespace}:{account}", "groups": groups}
-    return await _review(cluster, _ACCOUNT_REVIEW, asked | {"resourceAttributes": attributes})
+    return await _is_allowed(cluster, _ACCOUNT_REVIEW, asked | {"resourceAttributes": attributes})
 
 
 async def whoami(cluster: Cluster) -> str:
     """Return the name of the user that the API server takes this process for."""
-    review = await cluster.create(
-        _IDENTITY_REVIEW,
-        {"apiVersion": _IDENTITY_REVIEW.api_version, "kind": _IDENTITY_REVIEW.kind, "metadata": {}},
-    )
-    return str(review.get("status", {}).get("userInfo", {}).get("username", ""))
+    return str((await _review(cluster, _IDENTITY_REVIEW)).get("userInfo", {}).get("username", ""))
 
 
-async def _review(cluster: Cluster, kind: Resource, spec: Mapping[str, Any]) -> bool:
-    body = {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": {}, "spec": spec}
-    review = await cluster.create(kind, body)
-    return bool(review.get("status", {}).get("allowed"))
+async def _is_allowed(cluster: Cluster, kind: Resource, spec: Mapping[str, Any]) -> bool:
+    return bool((await _review(cluster, kind, spec=spec)).get("allowed"))
+
+
+async def _review(cluster: Cluster, kind: Resource, **said: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Have the API server review something; return the status that it answers with."""
+    review = await cluster.create(kind, {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": {}, **said})
+    return review.get("status") or {}

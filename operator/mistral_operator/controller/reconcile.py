@@ -17,7 +17,6 @@ from mistral_operator.api.mistral_deployment import (
     read_status,
     write_status,
 )
-from mistral_operator.api.spec import MistralDeploymentSpec
 from mistral_operator.api.status import MistralDeploymentStatus, Resolved
 from mistral_operator.cluster.client import Cluster, Manifest
 from mistral_operator.cluster.resources import CHILDREN, MISTRAL_DEPLOYMENTS
@@ -141,11 +140,10 @@ class Reconciler:
         warnings = await scaled_by_others(self._cluster, self._store, key, subject.spec.replicas, before.warnings)
         synced = await self._render_and_apply(key, subject, verdict, seen)
 
-        events = await events_of(self._cluster, pods, claim_name(key.name, subject.spec), self._now())
-        evidence = self._evidence(key, subject.spec, pods, events)
-        observed = Observed.of(synced.bodies.get("Deployment"), pods, evidence)
-        deployment, secret = synced.bodies.get("Deployment"), subject.spec.api_key_secret_ref
-        asked = self._verification.look(key, secret, verdict.resolved, deployment, pods)
+        claim, deployment = claim_name(key.name, subject.spec), synced.bodies.get("Deployment")
+        events = await events_of(self._cluster, pods, claim, self._now())
+        observed = Observed.of(deployment, pods, self._evidence(key, claim, pods, events))
+        asked = self._verification.look(key, subject.spec.api_key_secret_ref, verdict.resolved, deployment, pods)
         told = _told_subject(key, subject)
         after = report(before, told, verdict, observed, synced.trouble, self._timestamp(), warnings, asked)
         version = await self._write_status(key, body, before, after)
@@ -199,7 +197,7 @@ class Reconciler:
             await self._children.prune(key, subject.uid, manifests, prunable_kinds(owner, subject.spec))
         return synced
 
-    def _evidence(self, key: Key, spec: MistralDeploymentSpec, pods: Sequence[Body], events: Told) -> Evidence:
+    def _evidence(self, key: Key, claim: str | None, pods: Sequence[Body], events: Told) -> Evidence:
         causes = self._crash_logs.look(key, pods)
         return Evidence(
             events=events.pods,
@@ -207,7 +205,7 @@ class Reconciler:
             causes=causes.found,
             unread=causes.unread,
             lost_nodes=self._nodes.lost,
-            claim=claim_name(key.name, spec),
+            claim=claim,
         )
 
     def _previous_status(self, key: Key, body: Manifest) -> MistralDeploymentStatus:

@@ -84,8 +84,8 @@ def verify(
     if told is None:
         return Verified(value, kept)
     observed = ObservedAttention(sliding_window=told.sliding_window, backends=told.backends, verified_at=now)
-    stands = before is not None and before.status is value.status and kept is not None
-    if stands and kept == observed.model_copy(update={"verified_at": kept.verified_at if kept else now}):
+    stands = before is not None and before.status is value.status
+    if stands and kept is not None and kept == observed.model_copy(update={"verified_at": kept.verified_at}):
         return Verified(value, kept)
     return Verified(value, observed)
 

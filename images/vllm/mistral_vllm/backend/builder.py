@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from vllm.config import VllmConfig
-from vllm.logger import init_logger
 from vllm.v1.attention.backend import AttentionCGSupport, CommonAttentionMetadata
 from vllm.v1.attention.backends.flash_attn import FlashAttentionMetadata, FlashAttentionMetadataBuilder
 from vllm.v1.kv_cache_interface import AttentionSpec
@@ -17,8 +16,6 @@ from mistral_vllm.backend.window_table import WindowTable
 
 if TYPE_CHECKING:  # imports xFormers, and FlashAttention decodes where there is none
     from mistral_vllm.backend.split_k import SplitK
-
-logger = init_logger(f"vllm.{__name__}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
@@ -52,7 +52,7 @@ class DecodeTable:
 
     choices: Mapping[int, Choice]  # ascending batch sizes, in sequences
     source: Source
-    warnings: tuple[str, ...] = field(default=())
+    warnings: tuple[str, ...] = ()
 
     def choose(self, batch: int) -> Choice:
         """Return the choice of the nearest batch size, by ratio; of two as near, the smaller one's."""

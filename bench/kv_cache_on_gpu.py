@@ -13,6 +13,7 @@ import argparse
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 
 def main() -> None:
@@ -62,8 +63,14 @@ def main() -> None:
         "block_size": cache.block_size,
         "num_gpu_blocks": cache.num_gpu_blocks,
         "kv_cache_size_tokens": cache.kv_cache_size_tokens,
+        "available_kv_cache_bytes": engine.collective_rpc(available_kv_cache_bytes),  # of each rank
     }
     print(json.dumps(allocated))  # noqa: T201
+
+
+def available_kv_cache_bytes(worker: Any) -> int:
+    """Return what one rank measured that its KV cache may take; the engine takes the least of all ranks for each."""
+    return int(worker.available_kv_cache_memory_bytes)
 
 
 if __name__ == "__main__":

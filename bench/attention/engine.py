@@ -76,8 +76,8 @@ def largest_batch(run: Run, cache_tokens: int) -> int:
     return max(0, (cache_tokens - 3 * _BATCHED_TOKENS) // (min(window, run.context) + 256))
 
 
-def measure(backend: str, runs: Sequence[Run]) -> dict[str, Any]:
-    """Start one engine in this process and measure it."""
+def measure(backend: str, runs: Sequence[Run], gpus: int = 1) -> dict[str, Any]:
+    """Start one engine in this process, its layers split over so many GPUs, and measure it."""
     os.environ.update(HF_HUB_OFFLINE="1", VLLM_ENABLE_V1_MULTIPROCESSING="0")
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
     # Here, since vLLM reads the environment when it is imported
@@ -105,6 +105,7 @@ def measure(backend: str, runs: Sequence[Run]) -> dict[str, Any]:
             max_num_seqs=max(max(run.batches) for run in runs),
             max_num_batched_tokens=_BATCHED_TOKENS,
             enable_prefix_caching=False,
+            tensor_parallel_size=gpus,
             **chosen,
         )
     boot_seconds = time.perf_counter() - begun
@@ -113,6 +114,7 @@ def measure(backend: str, runs: Sequence[Run]) -> dict[str, Any]:
     measured: dict[str, Any] = {
         "backend": backend,
         "gpu": torch.cuda.get_device_name(0),
+        "gpus": gpus,
         "vllm": vllm.__version__,
         "boot_seconds": round(boot_seconds, 1),
         "block_size": cache.block_size,
@@ -237,11 +239,12 @@ def main() -> None:
     )
     parser.add_argument("--run", action="append", type=Run.parse, help=f"CONTEXT:BATCH,BATCH; default {RUNS}")
     parser.add_argument("--json", type=Path, default=out / "engine.json")
+    parser.add_argument("--gpus", type=int, default=1, help="split every layer over so many (tensor parallel)")
     parser.add_argument("--alone", action="store_true", help="measure the one backend in this process")
     arguments = parser.parse_args()
     runs: list[Run] = arguments.run or [Run.parse(text) for text in RUNS]
     if arguments.alone:
-        measured = measure(arguments.backends[0], runs)
+        measured = measure(arguments.backends[0], runs, arguments.gpus)
         arguments.json.write_text(json.dumps(measured, indent=1) + "\n")
         return
     backends = []
@@ -249,13 +252,14 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "measured.json"
             command = [sys.executable, "-m", "bench.attention.engine", backend, "--alone", "--json", str(file)]
+            command += ["--gpus", str(arguments.gpus)]
             for run in runs:
                 command += ["--run", f"{run.context}:{','.join(map(str, run.batches))}"]
             subprocess.run(command, check=True)  # noqa: S603 - our own module
             backends.append(json.loads(file.read_text()))
         _print(json.dumps(backends[-1]))
         everything = {
-            "command": "python -m bench.attention.engine " + " ".join(arguments.backends),
+            "command": "python -m bench.attention.engine " + " ".join(sys.argv[1:]),
             "date": datetime.now(UTC).date().isoformat(),
             "model": "Mistral-7B-v0.1's geometry, random weights, bfloat16, no prefix caching",
             "backends": backends,

@@ -109,7 +109,9 @@ def _prefill(run: Mapping[str, Any]) -> str:
 def _engine(run: Mapping[str, Any]) -> str:
     names = [measured["backend"] for measured in run["backends"]]
     ratios = {(row["phase"], row["context"], row["batch"]): row for row in run["compared"]}
-    parts = [f"**{run['backends'][0]['gpu']}**, vLLM {run['backends'][0]['vllm']}, {run['date']}: {run['model']}."]
+    first = run["backends"][0]
+    gpus = f"{first['gpus']} × " if first.get("gpus", 1) > 1 else ""
+    parts = [f"**{gpus}{first['gpu']}**, vLLM {first['vllm']}, {run['date']}: {run['model']}."]
     for phase, figure, unit in (
         ("prefill", "tokens_per_second", "Prefill, tokens per second"),
         ("decode", "ms_per_step", "Decode, milliseconds per step"),

@@ -19,7 +19,7 @@ def main() -> None:
     # Here, since vLLM reads the environment when it is imported
     import vllm  # noqa: PLC0415
 
-    facts = None
+    facts: list[Any] = []  # of every rank
     if wanted["plugin"]:
         from mistral_vllm.plugin import register  # noqa: PLC0415
         from mistral_vllm.telling.worker import METHOD  # noqa: PLC0415
@@ -29,7 +29,7 @@ def main() -> None:
     llm = vllm.LLM(wanted["model"], skip_tokenizer_init=True, seed=0, **wanted["engine"])
     boot_seconds = time.perf_counter() - begun
     if wanted["plugin"]:
-        (facts,) = llm.collective_rpc(METHOD)
+        facts = llm.collective_rpc(METHOD)
     prompts = wanted["prompts"]
     answers = [
         _generate(llm, vllm, prompts, wanted["tokens"], prompt_logprobs=0),

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import pytest
+import torch
 
 from gpu.conftest import ENGINE
 from gpu.model import LAYOUTS, Reference, random_prompt
@@ -33,13 +34,19 @@ class Kind(NamedTuple):
     backend: str
     layout: str
     runner: int  # of vLLM's two model runners
+    gpus: int = 1  # tensor parallel
 
     def __str__(self) -> str:
-        return f"{self.backend}-{self.layout}-V{self.runner}"
+        split = f"-{self.gpus}GPUs" if self.gpus > 1 else ""
+        return f"{self.backend}-{self.layout}-V{self.runner}{split}"
 
 
-NOISE: Final = tuple(Kind("FLASH_ATTN", layout, 2) for layout in LAYOUTS)
-OURS: Final = tuple(Kind("XFORMERS", layout, runner) for layout in LAYOUTS for runner in (1, 2))
+_TWO: Final = (2,) if torch.cuda.device_count() > 1 else ()
+NOISE: Final = tuple(Kind("FLASH_ATTN", layout, 2, gpus) for layout in LAYOUTS for gpus in (1, *_TWO))
+OURS: Final = (
+    *(Kind("XFORMERS", layout, runner) for layout in LAYOUTS for runner in (1, 2)),
+    *(Kind("XFORMERS", layout, 2, gpus) for layout in LAYOUTS for gpus in _TWO),
+)
 
 
 class Errors(NamedTuple):
@@ -110,7 +117,7 @@ class Engines:
         if self._on_cpu:
             engine |= {"block_size": 16, "enforce_eager": True, "dtype": "float32"}
         else:
-            engine["gpu_memory_utilization"] = 0.25
+            engine |= {"gpu_memory_utilization": 0.25, "tensor_parallel_size": kind.gpus}
             engine |= _attention(kind)
         return {
             "model": str(self.reference.folders[kind.layout]),
@@ -151,8 +158,8 @@ class Engines:
                     rows = logprobs[:before]
                     truth = rows.gather(1, rows.new_tensor(prompt[1:]).long()[:, None])[:, 0].tolist()
                     prompt_differences += _apart(answer["promptLogprobs"], truth)
-        facts = run["facts"] or {"layers": {}}
-        kernels = [layer["kernels"] for layer in facts["layers"].values() if layer["window"] and layer["kernels"]]
+        layers = [layer for facts in run["facts"] for layer in facts["layers"].values()]
+        kernels = [layer["kernels"] for layer in layers if layer["window"] and layer["kernels"]]
         return Errors(
             prompt=_mean(prompt_differences),
             decode=_mean(differences[0]),
@@ -194,7 +201,7 @@ def test_no_further_from_transformers_than_flash_attn(
     engines: Engines, kind: Kind, on_cpu: bool, record_property: Any
 ) -> None:
     """Prompts, decoded tokens, and tokens after a hit in the prefix cache are all as near as FLASH_ATTN's."""
-    stock = Kind("FLASH_ATTN", kind.layout, 2)
+    stock = Kind("FLASH_ATTN", kind.layout, 2, kind.gpus)
     ours, noise = engines.errors(kind), engines.errors(stock)
     for which, errors in ((kind, ours), (stock, noise)):
         figures = {**errors._asdict(), "decode_kernels": sorted(errors.decode_kernels)}

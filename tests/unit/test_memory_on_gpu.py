@@ -41,3 +41,5 @@ def test_within_five_percent_of_vllm(measured: dict[str, Any]) -> None:
     assert memory is not None
     assert memory.kv_cache.block_size_tokens == measured["block_size"]
     assert memory.kv_cache.tokens == pytest.approx(measured["kv_cache_size_tokens"], rel=0.05)
+    for available_bytes in measured.get("available_kv_cache_bytes", []):  # one of each rank
+        assert memory.kv_cache_bytes == pytest.approx(available_bytes, rel=0.05)

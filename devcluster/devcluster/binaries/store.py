@@ -108,17 +108,18 @@ def _build(go: Iterable[str], binary: Binary, target: Path) -> Path:
     folder = target.parent / f".{binary.name}-{secrets.token_hex(4)}"
     with Leash(folder) as leash:
         built = folder / binary.name
-        flags = ("-trimpath", "-ldflags", binary.family.linker_flags, "-o", str(built))
+        family = binary.family
+        flags = ("-trimpath", "-tags", family.tags, "-ldflags", family.linker_flags, "-o", str(built))
         build = Process(
             "go-build",
             (*go, "build", *flags, binary.package),
             folder,
             leash,
             environment=go_environment(),
-            cwd=binary.family.folder,
+            cwd=family.folder,
         )
         if build.wait() != 0:
-            raise BinariesError(f"go build of {binary.package} {binary.family.version} failed:\n{build.end_of_log()}")
+            raise BinariesError(f"go build of {binary.package} {family.version} failed:\n{build.end_of_log()}")
         built.rename(target)
     return target
 

@@ -81,16 +81,20 @@ bench: binaries ## Print how fast the command answers, and how fast N objects co
 DOCKER ?= docker
 OPERATOR_IMAGE ?= mistral-operator:0.1.0
 VLLM_IMAGE ?= mistral-vllm:0.26.0
+VLLM_CPU_IMAGE ?= mistral-vllm-cpu:0.26.0
 BASE ?=
 BUILD_ARGS ?=
 BUILD = $(DOCKER) build $(if $(BASE),--build-arg BASE=$(BASE)) --build-arg REVISION=$(shell git describe --always --dirty) \
   $(BUILD_ARGS)
-.PHONY: image image-vllm
+.PHONY: image image-vllm image-vllm-cpu
 image: ## Build the operator's image (docs/operator-image.md; OPERATOR_IMAGE=name:tag BASE=image DOCKER=podman)
 	$(BUILD) --tag $(OPERATOR_IMAGE) --file images/operator/Dockerfile .
 
 image-vllm: ## Build the image that serves (docs/image.md; VLLM_IMAGE=name:tag BASE=image DOCKER=podman)
 	$(BUILD) --tag $(VLLM_IMAGE) images/vllm
+
+image-vllm-cpu: # for end-to-end tests
+	$(BUILD) --tag $(VLLM_CPU_IMAGE) --file images/vllm/Dockerfile.cpu images/vllm
 
 # the newest versions that agree with what the *.in files ask for
 .PHONY: image-requirements

@@ -10,10 +10,10 @@ export UV_PYTHON_DOWNLOADS := never
 export PATH := $(PATH):$(CURDIR)/$(TOOLS)/bin
 RUN := $(UV) run --frozen --no-sync
 
-.PHONY: help setup demo demo-stop test test-image lint format bench clean
+.PHONY: help setup demo demo-stop test test-image e2e lint format bench clean
 
 help: ## Print this help
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
 
 $(TOOLS)/bin/uv:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -55,6 +55,10 @@ $(IMAGE_VENV)/.synced: images/vllm/requirements-cpu.txt images/vllm/pyproject.to
 
 test-image: setup $(IMAGE_VENV)/.synced ## Test the vLLM plugin in vLLM itself, on the CPU
 	$(IMAGE_VENV)/bin/python -m pytest -q tests/image
+
+# not captured: the first time it builds for many minutes
+e2e: setup ## Test chart, images and a served model on a real node (root on Linux: docs/end-to-end.md)
+	@.venv/bin/python -m pytest -q -s tests/e2e
 
 .PHONY: test-image-requirements
 test-image-requirements: setup-uv

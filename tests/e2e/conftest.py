@@ -1,0 +1,139 @@
+"""One node, one release and one model for all tests, and how long each stage took.
+
+The release is at first the previous one of the chart; what a test scales or changes the next one finds as it left it.
+"""
+
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Final
+
+import pytest
+
+from chart.installing import Installer
+from devcluster.binaries.progress import Progress
+from devcluster.hub import HubServer
+from devcluster.node import Node, NodeUnavailable
+from devcluster.node.images import IMAGES, ensure_images
+from e2e.releases import NAMESPACE, PREVIOUS, Operators, release
+from e2e.served import Served
+from e2e.stages import Stages
+from e2e.toolbox import Expected, Toolbox
+
+_STAGES: Final = pytest.StashKey[Stages]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Start the stopwatch."""
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    config.stash[_STAGES] = Stages(reporter.write_line if reporter else print)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """Time each test."""
+    begun = time.monotonic()
+    try:
+        yield
+    finally:
+        item.config.stash[_STAGES].add(item.nodeid.partition("/e2e/")[2], time.monotonic() - begun)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Print how long everything took."""
+    lines = config.stash[_STAGES].lines()
+    if lines:
+        terminalreporter.section("how long it took")
+        terminalreporter.write("\n".join((*lines, "")))
+
+
+@pytest.fixture(scope="session")
+def stages(pytestconfig: pytest.Config) -> Stages:
+    """Return the stopwatch."""
+    return pytestconfig.stash[_STAGES]
+
+
+@pytest.fixture(scope="session")
+def node(stages: Stages) -> Iterator[Node]:
+    """Return a node."""
+    try:
+        with stages.stage("binaries"):
+            node = Node(Progress())
+    except NodeUnavailable as error:
+        pytest.exit(str(error), returncode=0)
+    with ExitStack() as running:
+        with stages.stage("node"):
+            running.enter_context(node)
+        yield node
+        with stages.stage("node: stop"):
+            running.close()
+
+
+@pytest.fixture(scope="session")
+def images(node: Node, stages: Stages) -> None:
+    """Load the images into the node."""
+    with stages.stage("images: build"):
+        archives = ensure_images(IMAGES, say=stages.say)
+    for image, archive in archives.items():
+        with stages.stage(f"images: load {image.tag}"):
+            node.load_image(archive)
+
+
+@pytest.fixture(scope="session")
+def toolbox(node: Node, images: None, stages: Stages) -> Toolbox:  # noqa: ARG001 - its image must be there
+    """Return a pod to ask from."""
+    toolbox = Toolbox(node)
+    with stages.stage("toolbox"):
+        toolbox.start()
+    return toolbox
+
+
+@pytest.fixture(scope="session")
+def expected(toolbox: Toolbox, stages: Stages) -> Expected:
+    """Return what transformers makes of the model's prompt, having made the model."""
+    with stages.stage("model and its tokens by transformers"):
+        return toolbox.make_model()
+
+
+@pytest.fixture(scope="session")
+def hub(node: Node, toolbox: Toolbox, expected: Expected) -> Iterator[HubServer]:  # noqa: ARG001 - serves the model
+    """Return a hub with the model, that pods reach."""
+    with HubServer(toolbox.models, host=node.host_address) as hub:
+        yield hub
+
+
+@pytest.fixture(scope="session")
+def installer(node: Node) -> Installer:
+    """Return Helm."""
+    return Installer(node)
+
+
+@pytest.fixture(scope="session")
+def operators(node: Node, installer: Installer, hub: HubServer, stages: Stages) -> Operators:
+    """Return the operator's pods, of the previous chart."""
+    operators = Operators(node)
+    with stages.stage("helm install of the previous chart, two replicas ready"):
+        installer.add_namespaces(NAMESPACE)
+        installer.install(release(hub), chart=PREVIOUS)
+        operators.until_ready()
+        installer.until_served()
+    return operators
+
+
+@pytest.fixture(scope="session")
+def applied(node: Node, operators: Operators, toolbox: Toolbox, stages: Stages) -> Served:  # noqa: ARG001 - must be there
+    """Return the model, applied and Ready."""
+    served = Served(node, toolbox)
+    with stages.stage("kubectl apply until Ready"):
+        served.apply()
+        served.until_ready()
+    return served
+
+
+@pytest.fixture
+def served(applied: Served) -> Served:
+    """Return the model with one Ready replica, whatever tests before have made of it."""
+    if applied.body()["spec"]["replicas"] != 1:
+        applied.scale(1)
+    applied.until_ready()
+    return applied

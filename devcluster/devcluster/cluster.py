@@ -98,6 +98,18 @@ class Cluster:
             raise StartError(f"{name} cannot start: the cluster is stopped")
         return Process(name, command, self.folder, self._leash, environment, cwd)
 
+    def hold_cgroup(self, folder: Path) -> None:
+        """Have a control group removed at the end, once the processes in it have ended with this cluster.
+
+        Raises
+        ------
+        StartError
+            When this cluster is stopped.
+        """
+        if self._leash is None:
+            raise StartError(f"{folder} cannot be held: the cluster is stopped")
+        self._leash.hold_cgroup(folder)
+
     def kubectl(
         self,
         *arguments: str,

@@ -1,18 +1,19 @@
 """Starts a control plane on free loopback ports, and stops it."""
 
 import json
+import secrets
 import shutil
 import time
 import urllib.request
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import yaml
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from devcluster.binaries import API_SERVER, BINARIES, CONTROL_PLANE, ensure
+from devcluster.binaries import API_SERVER, BINARIES, CONTROLLERS, ensure
 from devcluster.binaries.progress import Progress
 from devcluster.cluster import Cluster, new_folder, write_kubeconfig
 from devcluster.controlplane.nodes import NodeKind
@@ -21,7 +22,7 @@ from devcluster.processes import Process, StartError
 
 _START_SECONDS: Final = 60.0
 _FREE_MIB: Final = 500  # etcd's logs of 64 MiB, its data, and what the components log
-_ADMIN_TOKEN: Final = "admin"  # noqa: S105 - good on this machine's loopback, for as long as the control plane runs
+_LOOPBACK: Final = "127.0.0.1"
 
 
 class ControlPlane(Cluster):
@@ -33,20 +34,27 @@ class ControlPlane(Cluster):
         Without them there are only etcd and kube-apiserver: objects stay what they are made.
     audited
         Users whose requests are written to :attr:`audit_log`.
+    address
+        Of this machine, where the API server listens.
     """
 
-    def __init__(self, progress: Progress, *, controllers: bool = True, audited: Sequence[str] = ()) -> None:
+    node_binaries: ClassVar[Sequence[str]] = ("kwok",)
+    """What runs its nodes."""
+
+    def __init__(
+        self, progress: Progress, *, controllers: bool = True, audited: Sequence[str] = (), address: str = _LOOPBACK
+    ) -> None:
         self._controllers = controllers
         self._audited = tuple(audited)
-        self._paths = ensure(
-            [BINARIES[name] for name in (CONTROL_PLANE if controllers else API_SERVER)], progress=progress
-        )
+        wanted = (*API_SERVER, *CONTROLLERS, *self.node_binaries) if controllers else API_SERVER
+        self._paths = ensure([BINARIES[name] for name in wanted], progress=progress)
         folder = new_folder()
         self.admin_kubeconfig = folder / "admin.kubeconfig"
         super().__init__(folder, self._paths["kubectl"], (f"--kubeconfig={self.admin_kubeconfig}",))
         self._etcd_port, self._peer_port, self._port, self._kubelet_port = free_ports(4)
         self._running: dict[str, Process] = {}
-        self.server = f"https://127.0.0.1:{self._port}"
+        self._address = address
+        self.server = f"https://{address}:{self._port}"
         self.ca_file = self.folder / "certificates" / "apiserver.crt"
         self.audit_log = self.folder / "audit.log"
         self._logs = self.folder / "logs.yaml"
@@ -72,6 +80,7 @@ class ControlPlane(Cluster):
                 f"{self.folder.parent} has {free_mib} MiB free, and a control plane takes up to {_FREE_MIB}. "
                 "Free some, or point TMPDIR to another disk."
             )
+        self._prepare_network()
         self._write_files()
         self._start("etcd", self._etcd_flags())
         self.start_apiserver()
@@ -93,22 +102,7 @@ class ControlPlane(Cluster):
                 ),
             )
             self._start("kube-scheduler", (kubeconfig, alone, *fast, "--secure-port=0"))
-            stages, fates = (Path(__file__).parent / name for name in ("stages.yaml", "fates.yaml"))
-            self._start(
-                "kwok",
-                (
-                    kubeconfig,
-                    "--manage-all-nodes=true",
-                    f"--config={stages}",
-                    f"--config={fates}",
-                    f"--config={self._logs}",
-                    "--node-ip=127.0.0.1",
-                    f"--node-port={self._kubelet_port}",
-                    f"--server-address=127.0.0.1:{self._kubelet_port}",
-                    "--node-lease-duration-seconds=40",
-                    "--cidr=198.18.0.1/15",  # of benchmarks: nobody's network, since the operator asks pods
-                ),
-            )
+            self._start_nodes()
             self._wait("kube-controller-manager", self._has_default_service_account)
 
     def stop(self) -> None:
@@ -162,6 +156,28 @@ class ControlPlane(Cluster):
         """Remove a node; its pods are gone with it, some time later."""
         self.kubectl("delete", "node", name, "--wait=false")
 
+    def _prepare_network(self) -> None:
+        """Make what the API server's address needs; the loopback needs nothing."""
+
+    def _start_nodes(self) -> None:
+        """Start what runs the nodes."""
+        stages, fates = (Path(__file__).parent / name for name in ("stages.yaml", "fates.yaml"))
+        self._start(
+            "kwok",
+            (
+                f"--kubeconfig={self.admin_kubeconfig}",
+                "--manage-all-nodes=true",
+                f"--config={stages}",
+                f"--config={fates}",
+                f"--config={self._logs}",
+                "--node-ip=127.0.0.1",
+                f"--node-port={self._kubelet_port}",
+                f"--server-address=127.0.0.1:{self._kubelet_port}",
+                "--node-lease-duration-seconds=40",
+                "--cidr=198.18.0.1/15",  # of benchmarks: nobody's network, since the operator asks pods
+            ),
+        )
+
     def _start(self, name: str, flags: Sequence[str]) -> None:
         self._running[name] = self.run(name, (str(self._paths[name]), *flags))
 
@@ -198,9 +214,8 @@ class ControlPlane(Cluster):
         key = self.folder / "service-account.key"
         return (
             f"--etcd-servers=http://127.0.0.1:{self._etcd_port}",
-            "--bind-address=127.0.0.1",
+            f"--bind-address={self._address}",
             f"--secure-port={self._port}",
-            "--endpoint-reconciler-type=none",  # loopback is no address for an endpoint
             f"--cert-dir={self.folder / 'certificates'}",
             "--service-cluster-ip-range=10.96.0.0/16",
             f"--service-account-key-file={key}",
@@ -212,11 +227,29 @@ class ControlPlane(Cluster):
             f"--audit-policy-file={self.folder / 'audit.yaml'}",
             f"--audit-log-path={self.audit_log}",
             "--audit-log-maxsize=0",
+            *self._access_flags(),
         )
+
+    def _access_flags(self) -> tuple[str, ...]:
+        """Return how the API server and its nodes find each other."""
+        return ("--endpoint-reconciler-type=none",)  # loopback is no address for an endpoint
+
+    def _users(self) -> dict[str, tuple[str, str]]:
+        """Return the names and the groups of those who have a token, by their kubeconfig's name."""
+        return {"admin": ("admin", "system:masters")}
+
+    def _write_kubeconfigs(self) -> None:
+        cluster = {"server": self.server, "certificate-authority": str(self.ca_file)}
+        tokens = self.folder / "tokens.csv"
+        tokens.touch(mode=0o600)
+        with tokens.open("w", encoding="utf-8") as file:
+            for name, (user, group) in self._users().items():
+                token = secrets.token_hex(16)
+                file.write(f"{token},{user},{user}{group and f',{group}'}\n")
+                write_kubeconfig(self.folder / f"{name}.kubeconfig", cluster, token)
 
     def _write_files(self) -> None:
         (self.folder / "service-account.key").write_bytes(_new_key())
-        (self.folder / "tokens.csv").write_text(f"{_ADMIN_TOKEN},admin,admin,system:masters\n")
         rules: list[dict[str, Any]] = [{"level": "None"}]
         if self._audited:
             rules.insert(0, {"level": "Metadata", "users": list(self._audited)})
@@ -226,8 +259,7 @@ class ControlPlane(Cluster):
         logs = {"logsFile": str(self._previous_log), "previousLogsFile": str(self._previous_log), "follow": False}
         kind = {"apiVersion": "kwok.x-k8s.io/v1alpha1", "kind": "ClusterLogs", "metadata": {"name": "logs"}}
         self._logs.write_text(yaml.safe_dump(kind | {"spec": {"logs": [logs]}}))
-        cluster = {"server": self.server, "certificate-authority": str(self.ca_file)}
-        write_kubeconfig(self.admin_kubeconfig, cluster, _ADMIN_TOKEN)
+        self._write_kubeconfigs()
 
 
 def _new_key() -> bytes:

@@ -10,7 +10,7 @@ from devcluster.processes.errors import StartError
 
 
 class Leash:
-    """Holds what must end with this process: groups of processes, and a folder, which it makes.
+    """Holds what must end with this process: groups of processes, control groups, and a folder, which it makes.
 
     Raises
     ------
@@ -62,6 +62,10 @@ class Leash:
         """Forget a group of processes that has ended."""
         if not self.pipe.closed:
             self._tell(f"-{group}")
+
+    def hold_cgroup(self, folder: Path) -> None:
+        """Remove a control group, and those in it, once what is held has ended."""
+        self._tell(f"cgroup {folder}")
 
     def close(self) -> None:
         """End what is still held, and remove the folder."""

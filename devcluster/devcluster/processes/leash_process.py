@@ -22,12 +22,14 @@ _REMOVE_SECONDS = 10.0
 def main() -> None:
     """Make the folder, obey until the pipe closes, and then leave nothing behind.
 
-    Lines are ``+PID`` and ``-PID`` to hold and release a group of processes, and ``keep FILE`` to outlive the parent
-    until a SIGTERM, with a lock on that file for as long. Answers are one line each, empty when all is well.
+    Lines are ``+PID`` and ``-PID`` to hold and release a group of processes, ``cgroup FOLDER`` to remove a control
+    group at the end, and ``keep FILE`` to outlive the parent until a SIGTERM, with a lock on that file for as long.
+    Answers are one line each, empty when all is well: to the start, and to ``keep``.
     """
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
     folder = Path(sys.argv[1])
     held: set[int] = set()
+    cgroups: list[Path] = []
     kept: IO[str] | None = None
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
@@ -39,6 +41,8 @@ def main() -> None:
         word, _, rest = line.strip().partition(" ")
         if word == "keep":
             kept = _keep(Path(rest), folder)
+        elif word == "cgroup":
+            cgroups.append(Path(rest))
         elif word.startswith("+"):
             held.add(int(word))
         else:
@@ -49,6 +53,7 @@ def main() -> None:
         with contextlib.suppress(ProcessLookupError, PermissionError):  # it has ended, as Linux and macOS say so
             os.killpg(group, signal.SIGKILL)
     _remove(folder)
+    _remove_cgroups(cgroups)
     if kept is not None:
         Path(kept.name).unlink(missing_ok=True)
         kept.close()
@@ -75,6 +80,18 @@ def _remove(folder: Path) -> None:
     while folder.exists() and time.monotonic() < end:
         shutil.rmtree(folder, ignore_errors=True)
         if folder.exists():
+            time.sleep(0.05)
+
+
+def _remove_cgroups(tops: list[Path]) -> None:
+    """Remove control groups, the innermost first; one with a dying process in it stays for a moment."""
+    end = time.monotonic() + _REMOVE_SECONDS
+    while (left := [top for top in tops if top.exists()]) and time.monotonic() < end:
+        for top in left:
+            for folder in (*sorted(top.rglob("*/"), reverse=True), top):
+                with contextlib.suppress(OSError):
+                    folder.rmdir()
+        if any(top.exists() for top in left):
             time.sleep(0.05)
 
 

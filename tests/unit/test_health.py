@@ -126,7 +126,7 @@ def served(test: Callable[[Process, Ask], Awaitable[None]], settings: Settings =
 
     async def main() -> None:
         process = Process(settings)
-        runner = await serve(process.health, process.metrics, process.queue, "127.0.0.1", 0)
+        runner = await serve(process.health, process.metrics, "127.0.0.1", 0)
         host, port = runner.addresses[0]
         try:
             async with aiohttp.ClientSession() as session:
@@ -161,10 +161,13 @@ def test_answers() -> None:
 
 
 def test_metrics_are_of_now() -> None:
-    """The queue is measured when it is asked about."""
+    """The queue is measured when it is asked about; what a replica keeps that does not work waits for nobody."""
 
     async def test(process: Process, ask: Ask) -> None:
         process.queue.add(KEY, Cause.DUE)
+        process.leading = False
+        assert "mistral_operator_queue_depth 0.0\n" in (await ask("/metrics"))[1]
+        process.leading = True
         status, text = await ask("/metrics")
         assert status == 200
         assert "mistral_operator_queue_depth 1.0\n" in text
@@ -185,6 +188,6 @@ def test_a_port_that_cannot_be_had(host: str) -> None:
             taken.listen()
             port = taken.getsockname()[1]
             with pytest.raises(NoPortError, match=rf"Cannot listen on {host}:{port} .*--http-port"):
-                await serve(process.health, process.metrics, process.queue, host, port)
+                await serve(process.health, process.metrics, host, port)
 
     run(main(), talks=True)

@@ -53,7 +53,7 @@ async def run(settings: Settings, client: Connection, log: FilteringBoundLogger)
     health = Health(
         settings, shared.store, shared.queue, leading=lambda: shared.elector.leading, ready=shared.listed.is_set
     )
-    runner = await serve(health, shared.metrics, shared.queue, settings.http_host, settings.http_port)
+    runner = await serve(health, shared.metrics, settings.http_host, settings.http_port)
     try:
         nodes = await _unless(stop, _prepare(shared.cluster, log))
         while nodes is not None:

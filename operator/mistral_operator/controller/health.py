@@ -44,8 +44,12 @@ class Health:
         """Say what is still missing, if anything is."""
         return None if self._ready() else "the first lists are not done, or the MistralDeployment CRD is not served yet"
 
+    def waiting(self) -> int:
+        """Return how many objects wait for a worker; where nobody works the queue only keeps them for later."""
+        return len(self._queue) if self._leading() else 0
 
-async def serve(health: Health, metrics: Metrics, queue: WorkQueue, host: str, port: int) -> web.AppRunner:
+
+async def serve(health: Health, metrics: Metrics, host: str, port: int) -> web.AppRunner:
     """Answer until the returned runner is cleaned up.
 
     Raises
@@ -61,7 +65,7 @@ async def serve(health: Health, metrics: Metrics, queue: WorkQueue, host: str, p
         return _answer(health.unready())
 
     async def show_metrics(_: web.Request) -> web.Response:
-        metrics.queue_depth.set(len(queue))
+        metrics.queue_depth.set(health.waiting())
         return web.Response(body=metrics.text(), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
 
     app = web.Application()

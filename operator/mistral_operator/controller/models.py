@@ -15,6 +15,7 @@ from huggingface_hub import constants
 
 from mistral_operator.api.spec import MistralDeploymentSpec
 from mistral_operator.controller.backoff import backoff_seconds
+from mistral_operator.controller.measures import READ
 from mistral_operator.controller.metrics import Metrics
 from mistral_operator.controller.settings import HubSettings
 from mistral_operator.controller.token_folders import TokenFolders
@@ -158,7 +159,7 @@ class Models:
             self._failed(entry, HubUnreachableError(spec.model.id, "the hub", why))
         else:
             entry.error, entry.read_at, entry.failures = None, self._clock(), 0
-            self._metrics.hub_reads.labels(result="Read").inc()
+            self._metrics.hub_reads.labels(result=READ).inc()
 
     def _failed(self, entry: _Entry, error: HubError) -> None:
         entry.error, entry.failed_at = error, self._clock()

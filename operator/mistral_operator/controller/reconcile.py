@@ -124,6 +124,7 @@ class Reconciler:
         except SpecInvalidError as error:
             generation = int(body["metadata"]["generation"])
             after = report_invalid(before, generation, str(error), self._timestamp())
+            self._metrics.report(key, after, desired=None)
             self._remember(key, await self._write_status(key, body, before, after), shown, pods)
             return self._models.recheck_seconds
         seen = self._children.seen(key, subject.uid)
@@ -146,6 +147,7 @@ class Reconciler:
         asked = self._verification.look(key, subject.spec.api_key_secret_ref, verdict.resolved, deployment, pods)
         told = _told_subject(key, subject)
         after = report(before, told, verdict, observed, synced.trouble, self._timestamp(), warnings, asked)
+        self._metrics.report(key, after, desired=subject.spec.replicas)
         version = await self._write_status(key, body, before, after)
         if _is_decision(verdict, frozen):
             self._log_decision(key, verdict)  # only now that it stands: what was not written is decided again
@@ -219,7 +221,6 @@ class Reconciler:
         self, key: Key, body: Manifest, before: MistralDeploymentStatus, after: MistralDeploymentStatus
     ) -> int:
         """Write the status if it changed, and tell what moved; return the object's resourceVersion."""
-        self._metrics.report(key, after)
         if after == before:
             return version_of(body)
         metadata = {name: body["metadata"][name] for name in ("name", "namespace", "resourceVersion")}

@@ -21,6 +21,7 @@ from mistral_operator.cluster.errors import ClusterError, ForbiddenError
 from mistral_operator.cluster.resources import DEPLOYMENTS, PODS, REPLICA_SETS
 from mistral_operator.controller.backoff import backoff_seconds
 from mistral_operator.controller.keys import Key, controller_of
+from mistral_operator.controller.measures import AskResult
 from mistral_operator.controller.metrics import Metrics
 from mistral_operator.controller.pod_reports import PodReports, UntoldError
 from mistral_operator.controller.queue import Cause, WorkQueue
@@ -178,11 +179,11 @@ class Verification:
             answer = await self._ask(key, pod, body, reports)
         except ClusterError as error:
             self._log.debug("could not ask a pod", pod=str(key), error=str(error), again_seconds=self._later(key, pod))
-            result = "APIServer"
+            result: str = AskResult.API_SERVER
         except Exception:  # noqa: BLE001 - told with its traceback, and other pods are asked all the same
             self._log.exception("could not ask a pod: this is a fault in the operator", pod=str(key))
             self._later(key, pod)
-            result = "Fault"
+            result = AskResult.FAULT
         else:
             result = self._take(key, pod, answer)
         self._metrics.attention_asks.labels(result=result).inc()
@@ -236,8 +237,8 @@ class Verification:
         if self._pods.get(key) is pod and (pod.answer, pod.is_ours is False) != (before[0], before[1] is False):
             self._want(pod.owner)
         if answer is None:
-            return "NotAsked"
-        return "Told" if isinstance(answer, PodReport) else str(answer.reason)
+            return AskResult.NOT_ASKED
+        return AskResult.TOLD if isinstance(answer, PodReport) else str(answer.reason)
 
     def _later(self, key: Key, pod: _Pod) -> float:
         """Want a pod asked again, each time later than the last; return in how many seconds."""

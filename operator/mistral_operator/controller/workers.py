@@ -8,6 +8,7 @@ from structlog.typing import FilteringBoundLogger
 
 from mistral_operator.cluster.errors import ClusterError, ConflictError
 from mistral_operator.controller.keys import Key
+from mistral_operator.controller.measures import ReconcileResult
 from mistral_operator.controller.metrics import Metrics
 from mistral_operator.controller.queue import Cause, WorkQueue
 from mistral_operator.controller.reconcile import Reconciler
@@ -38,17 +39,17 @@ async def _one(key: Key, queue: WorkQueue, reconciler: Reconciler, metrics: Metr
         again_seconds = await reconciler.reconcile(key)
     except ConflictError as error:
         log.debug("somebody else was faster", object=str(key), error=str(error))
-        result = "conflict"
+        result = ReconcileResult.CONFLICT
         queue.retry(key)
     except ClusterError as error:
-        result = "unreachable" if error.transient else "refused"
+        result = ReconcileResult.UNREACHABLE if error.transient else ReconcileResult.REFUSED
         log.warning("could not reconcile", object=str(key), error=str(error), again_seconds=queue.retry(key))
     except Exception:
-        result = "fault"
+        result = ReconcileResult.FAULT
         log.exception("could not reconcile: this is a fault in the operator", object=str(key))
         queue.retry(key)
     else:
-        result = "done"
+        result = ReconcileResult.DONE
         queue.succeeded(key)
         if again_seconds is None:
             queue.forget(key)

@@ -15,6 +15,7 @@ from devcluster.binaries.progress import Progress
 from devcluster.hub import HubServer
 from devcluster.node import Node, NodeUnavailable
 from devcluster.node.images import IMAGES, ensure_images
+from devcluster.node.packages import check_machine
 from e2e.releases import NAMESPACE, PREVIOUS, Operators, release
 from e2e.served import Served
 from e2e.stages import Stages
@@ -25,8 +26,7 @@ _STAGES: Final = pytest.StashKey[Stages]()
 
 def pytest_configure(config: pytest.Config) -> None:
     """Start the stopwatch."""
-    reporter = config.pluginmanager.get_plugin("terminalreporter")
-    config.stash[_STAGES] = Stages(reporter.write_line if reporter else print)
+    config.stash[_STAGES] = Stages(Progress().say)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -55,12 +55,13 @@ def stages(pytestconfig: pytest.Config) -> Stages:
 
 @pytest.fixture(scope="session")
 def node(stages: Stages) -> Iterator[Node]:
-    """Return a node."""
+    """Return a node; where there can be none, all of this is skipped."""
     try:
-        with stages.stage("binaries"):
-            node = Node(Progress())
+        check_machine()
     except NodeUnavailable as error:
-        pytest.exit(str(error), returncode=0)
+        pytest.exit(f"make e2e is skipped. {error}", returncode=0)
+    with stages.stage("binaries"):
+        node = Node(Progress())
     with ExitStack() as running:
         with stages.stage("node"):
             running.enter_context(node)
@@ -73,7 +74,7 @@ def node(stages: Stages) -> Iterator[Node]:
 def images(node: Node, stages: Stages) -> None:
     """Load the images into the node."""
     with stages.stage("images: build"):
-        archives = ensure_images(IMAGES, say=stages.say)
+        archives = ensure_images(IMAGES, progress=Progress())
     for image, archive in archives.items():
         with stages.stage(f"images: load {image.tag}"):
             node.load_image(archive)

@@ -15,14 +15,14 @@ class Stages:
     """
 
     def __init__(self, say: Callable[[str], None]) -> None:
-        self.say = say
+        self._say = say
         self._begun = time.monotonic()
         self._taken: dict[str, float] = {}
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
         """Time what is done inside."""
-        self.say(f"{name} …")
+        self._say(f"{name} …")
         begun = time.monotonic()
         try:
             yield

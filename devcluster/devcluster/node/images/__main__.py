@@ -2,14 +2,16 @@
 
 import sys
 
+from devcluster.binaries.progress import Progress
+from devcluster.node import NodeUnavailable
 from devcluster.node.images import IMAGES, ImagesError, ensure_images
 
 
 def main() -> int:
     """Return 0 once every archive is there, and print where."""
     try:
-        archives = ensure_images(IMAGES, say=lambda text: print(text, file=sys.stderr, flush=True))  # noqa: T201
-    except ImagesError as error:
+        archives = ensure_images(IMAGES, progress=Progress())
+    except (ImagesError, NodeUnavailable) as error:
         print(f"Error: {error}", file=sys.stderr)  # noqa: T201
         return 1
     for image, archive in archives.items():

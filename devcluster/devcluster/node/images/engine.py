@@ -16,6 +16,7 @@ from devcluster.waiting import wait_until
 
 _START_SECONDS: Final = 60.0
 _STOP_SECONDS: Final = 30.0
+_KEPT_HOURS: Final = 7 * 24
 _CGROUP: Final = "mistral-operator-images"
 _CGROUPS: Final = Path("/sys/fs/cgroup")
 _PASSED_ON: Final = ("PIP_INDEX_URL", "UV_DEFAULT_INDEX", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy",
@@ -82,8 +83,8 @@ class DockerEngine:
         self._run("docker-save", "docker", "save", f"--output={archive}", tag)
 
     def tidy(self) -> None:
-        """Remove images that have lost their name, and stages of builds that nothing was built on."""
-        self._ask("image", "prune", "--force")
+        """Remove what old builds have left; what young ones have is taken up by the next."""
+        self._ask("image", "prune", "--force", f"--filter=until={_KEPT_HOURS}h")
 
     @property
     def _environment(self) -> dict[str, str]:

@@ -2,30 +2,29 @@
 
 import fcntl
 import os
-import platform
 import shutil
-import subprocess
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from devcluster.binaries.progress import Progress
 from devcluster.binaries.store import cache_folder
 from devcluster.node.images import debian
 from devcluster.node.images.catalogue import Image
 from devcluster.node.images.engine import DockerEngine
 from devcluster.node.images.errors import ImagesError
+from devcluster.node.packages import check_machine, ensure_packages
 from devcluster.processes import Leash, StartError
 
 _GIB: Final = 2**30
 _FREE_GIB: Final = 25  # vLLM's image twice, in the engine and as an archive, and what a node unpacks
-_PROGRAMS: Final = {"debootstrap": "debootstrap", "dockerd": "docker.io", "docker": "docker-cli"}  # and their packages
-
-Say = Callable[[str], None]
+_PROGRAMS: Final = {"debootstrap": "debootstrap", "dockerd": "docker.io"}
+_COMMAND: Final = {"docker": "docker-cli"}  # brought along by docker.io before Debian 13
 
 
 def ensure_images(
-    images: Sequence[Image], *, say: Say, environment: Mapping[str, str] = os.environ
+    images: Sequence[Image], *, progress: Progress, environment: Mapping[str, str] = os.environ
 ) -> dict[Image, Path]:
     """Return the archive of every image, as ``docker save`` writes it, having built those that are missing or old.
 
@@ -33,32 +32,35 @@ def ensure_images(
     ------
     ImagesError
         When one cannot be built.
+    NodeUnavailable
+        When this machine is not Linux, this process not root's, or a Debian package cannot be installed.
     """
     cache = cache_folder(environment) / "images"
     base = debian.digest()
     archives = {image: cache / f"{image.target}-{image.digest(base)}.tar" for image in images}
     if all(archive.is_file() for archive in archives.values()):
         return archives
-    with _alone(cache, say):
+    with _alone(cache, progress):
         missing = {image: archive for image, archive in archives.items() if not archive.is_file()}
         if missing:
             _check(cache)
-            _install_programs(say)
+            ensure_packages(_PROGRAMS, progress)
+            ensure_packages(_COMMAND, progress)
             try:
-                _build(missing, cache, f"mistral-operator-base:{base}", say)
+                _build(missing, cache, f"mistral-operator-base:{base}", progress)
             except StartError as error:
                 raise ImagesError(str(error)) from error
     return archives
 
 
-def _build(missing: Mapping[Image, Path], cache: Path, base: str, say: Say) -> None:
+def _build(missing: Mapping[Image, Path], cache: Path, base: str, progress: Progress) -> None:
     half_done = cache / "half-done"  # on the cache's disk: a /tmp in memory has neither room nor device files
     with Leash(half_done) as leash, DockerEngine(cache / "docker") as engine:
         if not engine.has(base):
-            say("Installing Debian as the images' base: about 1.5 min")
+            progress.say("Installing Debian as the images' base: about 1.5 min")
             engine.load_root(debian.install(half_done, leash), base, debian.ENVIRONMENT)
         for image, archive in missing.items():
-            say(f"Building {image.tag}, until it changes: up to {image.minutes:g} min on two cores")
+            progress.say(f"Building {image.tag}, until it changes: up to {image.minutes:g} min on two cores")
             engine.make(image.target, f"{image.variable}={image.tag}", f"BASE={base}")
             for old in archive.parent.glob(f"{image.target}-{'[0-9a-f]' * 16}.tar"):
                 old.unlink()
@@ -68,8 +70,7 @@ def _build(missing: Mapping[Image, Path], cache: Path, base: str, say: Say) -> N
 
 
 def _check(cache: Path) -> None:
-    if platform.system() != "Linux" or os.geteuid() != 0:
-        raise ImagesError("images are built on Linux, by root: nobody else may start a Docker engine")
+    check_machine()
     free_gib = shutil.disk_usage(cache).free / _GIB
     if free_gib < _FREE_GIB:
         raise ImagesError(
@@ -78,41 +79,14 @@ def _check(cache: Path) -> None:
         )
 
 
-def _install_programs(say: Say) -> None:
-    """Install what builds images; the command is in a package of its own since Debian 13."""
-    for program, package in _PROGRAMS.items():
-        if shutil.which(program) is not None:
-            continue
-        say(f"Installing {package} with apt-get")
-        install_package(package)
-
-
-def install_package(package: str) -> None:
-    """Install a Debian package.
-
-    Raises
-    ------
-    ImagesError
-        When apt-get fails.
-    """
-    quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    for command in (
-        ("apt-get", "update"),
-        ("apt-get", "install", "--yes", "--no-install-recommends", package),
-    ):
-        done = subprocess.run(command, env=quiet, capture_output=True, text=True, check=False)  # noqa: S603
-        if done.returncode != 0:
-            raise ImagesError(f"{' '.join(command)} failed:\n{done.stderr.strip()}")
-
-
 @contextmanager
-def _alone(cache: Path, say: Say) -> Iterator[None]:
+def _alone(cache: Path, progress: Progress) -> Iterator[None]:
     """Keep a second process from building the same at the same time."""
     cache.mkdir(parents=True, exist_ok=True)
     with (cache / "lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            say("another process is building the images: waiting for it")
+            progress.say("another process is building the images: waiting for it")
             fcntl.flock(lock, fcntl.LOCK_EX)
         yield

@@ -79,6 +79,17 @@ def test_a_whole_group_is_ended(tmp_path: Path) -> None:
     until_nothing_is_left(folder)
 
 
+def test_control_groups_are_removed_the_innermost_first(tmp_path: Path) -> None:
+    """As folders are that have no files of their own; one that is not there is no trouble."""
+    top = tmp_path / "group"
+    with Leash(tmp_path / "held") as leash:
+        leash.hold_cgroup(top)
+        leash.hold_cgroup(tmp_path / "never made")
+        (top / "pods" / "pod").mkdir(parents=True)
+        (top / "pods-more").mkdir()
+    assert not top.exists()
+
+
 def test_what_is_kept_goes_on_until_sigterm(tmp_path: Path) -> None:
     """The file says whom to send it to, and is locked as long."""
     folder, file = tmp_path / "held", tmp_path / "deep" / "kept.json"

@@ -33,7 +33,7 @@ def names_in(archive: Path) -> list[str]:
     names = _names(files)
     if not names:
         raise StartError(f"{archive} names no image: write it with docker save NAME:TAG, not with an image's id.")
-    return sorted(full_name(name) for name in names)
+    return sorted({full_name(name) for name in names})
 
 
 def full_name(name: str) -> str:

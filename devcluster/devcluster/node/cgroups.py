@@ -4,8 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from devcluster.processes import StartError
+
 _MOUNTS: Final = Path("/proc/self/mounts")
 _CPUSET: Final = ("cpuset.cpus", "cpuset.mems")
+_LIMITS: Final = ("cpu", "cpuset", "hugetlb", "memory", "pids")  # what the kubelet sets, in version 2's words
 
 
 class Hierarchy(NamedTuple):
@@ -36,25 +39,41 @@ def folders(name: str, found: Sequence[Hierarchy]) -> list[Path]:
 
 
 def make(name: str, found: Sequence[Hierarchy]) -> None:
-    """Make a group in every hierarchy, in which groups with limits can be made."""
+    """Make a group in every hierarchy, in which groups with limits can be made.
+
+    Raises
+    ------
+    StartError
+        When that is not allowed.
+    """
     for hierarchy in found:
-        folder = hierarchy.top / name
-        if hierarchy.version == 2:
-            _delegate(hierarchy.top)
-            folder.mkdir()
-            _delegate(folder)
-            continue
-        folder.mkdir()
-        for setting in _CPUSET:  # empty in a new group, and nothing runs in one without
-            if (folder / setting).exists():
-                (folder / setting).write_text((hierarchy.top / setting).read_text())
-        accounting = folder / "memory.use_hierarchy"
-        if accounting.exists() and accounting.read_text().strip() != "1":
-            accounting.write_text("1")
+        try:
+            (hierarchy.top / name).mkdir()
+            if hierarchy.version == 2:
+                _delegate(hierarchy.top, name)
+            else:
+                _prepare(hierarchy.top, name)
+        except OSError as error:
+            raise StartError(
+                f"the node's control group cannot be made: {error.filename}: {error.strerror}. "
+                "In a container, it must be a privileged one with the machine's own control groups."
+            ) from error
 
 
-def _delegate(folder: Path) -> None:
-    """Let the groups in a group of version 2 have all limits that it can have itself."""
-    controllers = (folder / "cgroup.controllers").read_text().split()
-    if controllers:
-        (folder / "cgroup.subtree_control").write_text(" ".join(f"+{name}" for name in controllers))
+def _prepare(top: Path, name: str) -> None:
+    """Give a group of version 1 what it does not inherit, and nothing runs without."""
+    for setting in _CPUSET:
+        if (top / setting).exists():
+            (top / name / setting).write_text((top / setting).read_text())
+    accounting = top / name / "memory.use_hierarchy"
+    if accounting.exists() and accounting.read_text().strip() != "1":
+        accounting.write_text("1")
+
+
+def _delegate(top: Path, name: str) -> None:
+    """Let the groups in a group of version 2 have limits."""
+    here = set((top / "cgroup.controllers").read_text().split())
+    words = " ".join(f"+{limit}" for limit in _LIMITS if limit in here)
+    if words:
+        for folder in (top, top / name):
+            (folder / "cgroup.subtree_control").write_text(words)

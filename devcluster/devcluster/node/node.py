@@ -87,11 +87,16 @@ class Node(ControlPlane):
             self._wait("kubelet", self._is_node_ready)
         self.seconds["start"] = time.monotonic() - begun
 
-    def load_image(self, archive: Path) -> None:
+    def load_image(self, archive: Path) -> bool:
         """Import an archive of images, as ``docker save`` or an OCI image layout in a tar; pods name them as it does.
 
         One that was imported before and has not changed is not read again, also by later nodes. Pods need
         ``imagePullPolicy: IfNotPresent`` or ``Never``.
+
+        Returns
+        -------
+        bool
+            Whether it was read.
 
         Raises
         ------
@@ -99,7 +104,7 @@ class Node(ControlPlane):
             When it is no archive of images, or containerd refuses it, with its reason.
         """
         with self._stage(f"import of {archive.name}"):
-            self._images.load(archive)
+            return self._images.load(archive)
 
     def stop_kubelet(self) -> None:
         """Kill the kubelet; pods go on, and nobody tells the API server of them."""

@@ -25,6 +25,15 @@ COMPILER: Final = {"gcc": "gcc", "/usr/lib/*/libc.a": "libc6-dev"}
 """What compiles the pause image's one program."""
 
 
+def why_unavailable(system: str, user: int) -> str | None:
+    """Return why no node can run on a system for a user, or None."""
+    if system != "Linux":
+        return f"A node needs Linux, and this is {system}: use a virtual machine."
+    if user != 0:
+        return "A node needs root, for its namespaces and control groups: use sudo."
+    return None
+
+
 def check_machine() -> None:
     """Raise where no node can run.
 
@@ -33,10 +42,9 @@ def check_machine() -> None:
     NodeUnavailable
         Saying why.
     """
-    if platform.system() != "Linux":
-        raise NodeUnavailable(f"A node needs Linux, and this is {platform.system()}: use a virtual machine.")
-    if os.geteuid() != 0:
-        raise NodeUnavailable("A node needs root, for its namespaces and control groups: use sudo, or a container.")
+    why = why_unavailable(platform.system(), os.geteuid())
+    if why is not None:
+        raise NodeUnavailable(why)
 
 
 def missing_packages(programs: Mapping[str, str], is_there: Callable[[str], bool]) -> list[str]:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from mistral_operator.api.conditions import PodReason
+from mistral_operator.api.pod_reasons import PodReason
 from mistral_operator.status.diagnosis import Diagnosis, diagnose, log_wanted, wants_claim, wants_events
 from mistral_operator.status.diagnosis.engine import engine_failure
 from mistral_operator.status.diagnosis.finding import LONGEST

@@ -1,7 +1,8 @@
 """Condition types, phases and every reason a condition may give.
 
 Reasons of the model's layout, of backends and of the hub are constants where they arise
-(:mod:`mistral_vllm.reasons`, :mod:`mistral_operator.hub.errors`); those of the resource itself stand here.
+(:mod:`mistral_vllm.reasons`, :mod:`mistral_operator.hub.errors`), those of pods in
+:mod:`mistral_operator.api.pod_reasons`; those of the resource itself stand here.
 """
 
 from enum import StrEnum
@@ -64,129 +65,102 @@ def unknown(reason: str, message: str, *, passing: bool = False) -> ConditionVal
 
 
 class Reason(StrEnum):
-    """Reasons of the resource's own conditions: stable words, safe to match on."""
+    """Reasons of the resource's own conditions: stable words, safe to match on.
+
+    Below each stands what it means and, after ``Next:``, what to do; docs/troubleshooting.md is made of it.
+    """
 
     # Ready
     SERVING = "Serving"
-    PAUSED = "Paused"
+    """Pods of the newest spec answer."""
     CHILD_NOT_OWNED = "ChildNotOwned"
+    """A Deployment, Service or claim of that name is somebody else's. Next: Rename or delete it, or this object."""
     CHILD_REFUSED = "ChildRefused"
+    """The API server, a quota or a policy refuses a child. Next: What the message says; it is tried again."""
     SPEC_INVALID = "SpecInvalid"
+    """The spec was written for another release of the CRD. Next: Correct the field that is named."""
     # ModelResolved
     MODEL_READ = "ModelRead"
-    MODEL_NOT_CHECKED = "ModelNotChecked"  # the plan stands, and the hub could not be asked again
+    """The model's config and the size of its weights are known, at the commit that is named."""
+    MODEL_NOT_CHECKED = "ModelNotChecked"
+    """The plan stands, and the hub could not be asked again. Next: Nothing, if it lasts for minutes; else see why."""
     TOKEN_SECRET_MISSING = "TokenSecretMissing"  # noqa: S105 - a reason, not a secret
+    """The Secret of `hfTokenSecretRef`, or its key, is not there. Next: Create it; it is noticed within a minute."""
     TOKEN_SECRET_UNREADABLE = "TokenSecretUnreadable"  # noqa: S105
+    """That Secret may not be read, or holds no text. Next: `mistral-operator rbac` prints the right; store text."""
     # BackendSelected
+    PLAN_FROZEN = "PlanFrozen"
+    """The backend of the frozen plan; the status does not tell any more why it was chosen."""
     NOT_PLANNED = "NotPlanned"
+    """There is no plan yet. Next: See ModelResolved and HardwareCompatible; a paused object is not planned at all."""
     # HardwareCompatible
     GPU_FOUND = "GPUFound"
-    GPU_NOT_DESCRIBED = "GPUNotDescribed"  # it is there, and no label tells its memory
+    """The cluster has GPUs that the plan holds for; the message names them, and why others are left out."""
     NO_GPU_NEEDED = "NoGPUNeeded"
+    """The runtime runs on the CPU."""
     NO_MATCHING_GPU = "NoMatchingGPU"
+    """No GPU meets `spec.gpu`, or those of the plan are gone. Next: Widen `spec.gpu`, add a node, or replan."""
     DOES_NOT_FIT = "DoesNotFit"
+    """The weights and one sequence are more than the GPUs hold. Next: What the message says: a shorter
+    `engine.maxModelLen`, or `parallelism.tensor` raised to so many."""
     NO_GPU_NODES = "NoGPUNodes"
+    """No node offers the GPU resource with labels. Next: Install GPU Feature Discovery and the device plugin, or name
+    products in `spec.gpu`."""
+    GPU_NOT_DESCRIBED = "GPUNotDescribed"
+    """The GPU is there, and no label tells its memory. Next: Let GPU Feature Discovery label the node."""
     NODES_NOT_READABLE = "NodesNotReadable"
+    """The operator may not read nodes. Next: `mistral-operator rbac` prints the right (the chart's `rbac.nodes`)."""
     # Available and UpToDate
     PODS_AVAILABLE = "PodsAvailable"
+    """At least one replica answers."""
     NO_POD_AVAILABLE = "NoPodAvailable"
+    """No pod answers, and nothing is known to be wrong: they begin, or load. Next: Wait."""
     SCALED_TO_ZERO = "ScaledToZero"
+    """`spec.replicas` is 0. Next: `kubectl scale mdep NAME --replicas=1`, when the model is wanted."""
     NOT_DEPLOYED = "NotDeployed"
+    """There is no Deployment yet. Next: See the conditions before it: without a plan there is none."""
     ROLLED_OUT = "RolledOut"
+    """Every replica is of the newest spec and answers."""
     ROLLING_OUT = "RollingOut"
+    """Pods are being replaced. Next: Wait; the message counts."""
     ROLLOUT_STALLED = "RolloutStalled"
+    """Pods did not answer within the deadline. Next: Look at that pod; where a cause is known, the message or Available
+    says it."""
     # AttentionVerified
     ATTENTION_AS_PLANNED = "AttentionAsPlanned"
+    """Every pod that was asked runs the plan; the first warning of a report is repeated."""
     ATTENTION_DIFFERS = "AttentionDiffers"
+    """A pod runs other layers, another window or another backend, or its ranks do not agree. Next: Look at that pod's
+    log, and at what its image is."""
     NOT_ASKED_YET = "NotAskedYet"
+    """No pod of the plan has been Ready yet, or the operator may not get ReplicaSets. Next: Wait; `mistral-operator
+    rbac` prints the right."""
     IMAGE_CANNOT_TELL = "ImageCannotTell"
-    POD_CANNOT_TELL = "PodCannotTell"  # it answers, and not with a report
+    """A stock image, or one without the plugin. Next: Use the runtime `mistral-vllm` where that matters."""
+    POD_CANNOT_TELL = "PodCannotTell"
+    """The pod answers, and not with a report. Next: What the message says."""
     POD_UNREACHABLE = "PodUnreachable"
+    """No answer within 2 s. Next: Let the operator's pods in with your NetworkPolicy, port 8000."""
     KEY_MISSING = "KeyMissing"
+    """The Secret of `apiKeySecretRef` or its key is not there, may not be read, or holds no text. Next: Put the Secret
+    right."""
     KEY_REFUSED = "KeyRefused"
+    """The pod has another key: it reads the Secret only when it starts. Next: `kubectl delete pod` it, one by one."""
     # PlanCurrent
-    PLAN_FROZEN = "PlanFrozen"
     PLAN_IS_CURRENT = "PlanIsCurrent"
+    """A plan of today's facts would be the same."""
     PLAN_OUTDATED = "PlanOutdated"
-    PLAN_PENDING = "PlanPending"  # the spec asks for another plan, and none could be made yet
-    # warnings
-    MAX_MODEL_LEN_REDUCED = "MaxModelLenReduced"  # nobody asked for a length, and the model's own does not fit
+    """A plan of today's facts would differ; the message says in what. Next: Replan when it suits."""
+    PLAN_PENDING = "PlanPending"
+    """The spec asks for another plan, and none can be made yet. Next: See BackendSelected and its neighbours."""
+    PAUSED = "Paused"
+    """The annotation `mistral-operator.io/paused` is there: nothing is planned or applied. Next: Remove it to go on."""
+    # Warnings of the resource
+    MAX_MODEL_LEN_REDUCED = "MaxModelLenReduced"
+    """Nobody asked for a length, and the model's own does not fit. Next: Set `engine.maxModelLen`, or what the message
+    says would give all of it."""
     DEPLOYMENT_SCALED_BY_OTHERS = "DeploymentScaledByOthers"
-
-
-class PodReason(StrEnum):
-    """Why no pod answers, as :mod:`mistral_operator.status.diagnosis` tells it: stable words, safe to match on."""
-
-    # no node takes the pod
-    INSUFFICIENT_GPU = "InsufficientGPU"
-    INSUFFICIENT_MEMORY = "InsufficientMemory"
-    INSUFFICIENT_CPU = "InsufficientCPU"
-    INSUFFICIENT_RESOURCES = "InsufficientResources"
-    UNTOLERATED_TAINT = "UntoleratedTaint"
-    AFFINITY_UNMATCHED = "AffinityUnmatched"
-    NODES_CORDONED = "NodesCordoned"
-    SCHEDULING_GATED = "SchedulingGated"
-    UNSCHEDULABLE = "Unschedulable"
-    # its volumes are not there
-    CLAIM_MISSING = "ClaimMissing"
-    CLAIM_PENDING = "ClaimPending"
-    VOLUME_ELSEWHERE = "VolumeElsewhere"
-    VOLUME_IN_USE = "VolumeInUse"
-    VOLUME_NOT_MOUNTED = "VolumeNotMounted"
-    # its image is not there
-    IMAGE_PULLING = "ImagePulling"
-    IMAGE_MISSING = "ImageMissing"
-    IMAGE_ACCESS_DENIED = "ImageAccessDenied"
-    IMAGE_NAME_INVALID = "ImageNameInvalid"
-    IMAGE_PULL_FAILED = "ImagePullFailed"
-    # its container cannot be made
-    SECRET_MISSING = "SecretMissing"  # noqa: S105 - a reason, not a secret
-    SECRET_KEY_MISSING = "SecretKeyMissing"  # noqa: S105
-    CONFIG_MAP_MISSING = "ConfigMapMissing"
-    CONFIG_MAP_KEY_MISSING = "ConfigMapKeyMissing"
-    CONTAINER_CONFIG_INVALID = "ContainerConfigInvalid"
-    CONTAINER_CANNOT_START = "ContainerCannotStart"
-    SANDBOX_FAILED = "SandboxFailed"
-    # its container ended
-    OOM_KILLED = "OOMKilled"
-    PROCESS_KILLED = "ProcessKilled"
-    CONTAINER_CRASHED = "ContainerCrashed"
-    INIT_CONTAINER_FAILED = "InitContainerFailed"
-    # vLLM said why it ended
-    WEIGHTS_GATED = "WeightsGated"
-    WEIGHTS_NOT_FOUND = "WeightsNotFound"
-    WEIGHTS_UNREACHABLE = "WeightsUnreachable"
-    WEIGHTS_MISSING = "WeightsMissing"
-    MODEL_UNSUPPORTED = "ModelUnsupported"
-    CUDA_OUT_OF_MEMORY = "CUDAOutOfMemory"
-    GPU_MEMORY_TAKEN = "GPUMemoryTaken"
-    KV_CACHE_TOO_SMALL = "KVCacheTooSmall"
-    MAX_MODEL_LEN_TOO_LONG = "MaxModelLenTooLong"
-    BACKEND_UNSUPPORTED = "BackendUnsupported"
-    DTYPE_UNSUPPORTED = "DTypeUnsupported"
-    DRIVER_TOO_OLD = "DriverTooOld"
-    NO_GPU_IN_POD = "NoGPUInPod"
-    PORT_IN_USE = "PortInUse"
-    ARGUMENT_UNKNOWN = "ArgumentUnknown"
-    ARGUMENT_INVALID = "ArgumentInvalid"
-    PLUGIN_RELEASE_MISMATCH = "PluginReleaseMismatch"
-    PLUGIN_REFUSED = "PluginRefused"
-    WINDOW_MISMATCH = "WindowMismatch"
-    DISK_FULL = "DiskFull"
-    VOLUME_NOT_WRITABLE = "VolumeNotWritable"
-    # its probes fail
-    STARTUP_TIMED_OUT = "StartupTimedOut"
-    LIVENESS_FAILED = "LivenessFailed"
-    READINESS_FAILED = "ReadinessFailed"
-    # its node gave it up
-    NODE_LOST = "NodeLost"
-    EVICTED = "Evicted"
-    NODE_REFUSED_POD = "NodeRefusedPod"
-    # the API server takes no pod
-    QUOTA_EXCEEDED = "QuotaExceeded"
-    POD_SECURITY_REFUSED = "PodSecurityRefused"
-    SERVICE_ACCOUNT_MISSING = "ServiceAccountMissing"
-    ADMISSION_REFUSED = "AdmissionRefused"
+    """An autoscaler scales the Deployment, which is set back each time. Next: Let it target the MistralDeployment."""
 
 
 class Phase(StrEnum):

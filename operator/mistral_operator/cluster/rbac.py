@@ -1,10 +1,11 @@
 """What the operator may do, and nothing beyond it: the one source of its roles.
 
-The command line prints them, the chart renders them, tests and demo run the operator with exactly them.
+The command line prints them, the chart renders them, docs/security.md lists them, tests and demo run the operator with
+exactly them.
 """
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from mistral_operator.api import names
 from mistral_operator.cluster.resources import (
@@ -27,40 +28,75 @@ Rule = dict[str, list[str]]
 _RBAC: Final = "rbac.authorization.k8s.io"
 
 
+class Grant(NamedTuple):
+    """One rule, and what it is for."""
+
+    rule: Rule
+    purpose: str
+
+
 def _rule(resource: Resource, *verbs: str, subresource: str | None = None, name: str | None = None) -> Rule:
     plural = resource.plural if subresource is None else f"{resource.plural}/{subresource}"
     rule = {"apiGroups": [resource.group], "resources": [plural], "verbs": list(verbs)}
     return rule if name is None else rule | {"resourceNames": [name]}
 
 
-def operator_rules() -> list[Rule]:
+def operator_grants() -> list[Grant]:
     """Return the rights on what it manages, in every namespace it watches."""
     return [
-        _rule(MISTRAL_DEPLOYMENTS, "get", "list", "watch"),
-        _rule(MISTRAL_DEPLOYMENTS, "patch", subresource="status"),
-        # blockOwnerDeletion asks for it where OwnerReferencesPermissionEnforcement is on
-        _rule(MISTRAL_DEPLOYMENTS, "update", subresource="finalizers"),
-        # server-side apply is a patch, and a create where there is nothing yet
-        *(_rule(child, "get", "list", "watch", "create", "patch") for child in (DEPLOYMENTS, SERVICES)),
-        _rule(PVCS, "get", "list", "watch", "create", "patch", "delete"),
-        _rule(PODS, "get", "list", "watch"),
-        _rule(PODS, "get", subresource="log"),  # of a run that ended and did not say why
-        _rule(REPLICA_SETS, "get"),  # between a pod and the Deployment that it is of
-        _rule(AUTOSCALERS, "list"),
-        _rule(SECRETS, "get"),
-        _rule(EVENTS, "create"),
-        _rule(CORE_EVENTS, "list"),
+        Grant(_rule(MISTRAL_DEPLOYMENTS, "get", "list", "watch"), "what is wanted"),
+        Grant(_rule(MISTRAL_DEPLOYMENTS, "patch", subresource="status"), "to write its findings"),
+        Grant(
+            _rule(MISTRAL_DEPLOYMENTS, "update", subresource="finalizers"),
+            "asked for by blockOwnerDeletion where OwnerReferencesPermissionEnforcement is on; it sets none",
+        ),
+        *(
+            Grant(
+                _rule(child, "get", "list", "watch", "create", "patch"),
+                f"the {child.kind} of each object; server-side apply is a patch, and a create where there is nothing",
+            )
+            for child in (DEPLOYMENTS, SERVICES)
+        ),
+        Grant(
+            _rule(PVCS, "get", "list", "watch", "create", "patch", "delete"),
+            "the claim of `storage.pvc.create`, deleted when the spec drops it",
+        ),
+        Grant(_rule(PODS, "get", "list", "watch"), "why they do not answer"),
+        Grant(_rule(PODS, "get", subresource="log"), "the end of a run of vLLM that ended and did not say why"),
+        Grant(_rule(REPLICA_SETS, "get"), "between a pod and the Deployment that it is of"),
+        Grant(_rule(AUTOSCALERS, "list"), "to warn of one that scales the Deployment"),
+        Grant(_rule(SECRETS, "get"), "`hfTokenSecretRef` and `apiKeySecretRef`, by name; it cannot list them"),
+        Grant(_rule(EVENTS, "create"), "its Events"),
+        Grant(_rule(CORE_EVENTS, "list"), "what the kubelet says of a pod that does not start"),
     ]
 
 
-def node_rules() -> list[Rule]:
+def node_grants() -> list[Grant]:
     """Return the rights on nodes: without them plans rest on the spec alone."""
-    return [_rule(NODES, "list", "watch")]
+    return [Grant(_rule(NODES, "list", "watch"), "which GPUs there are, and which nodes are lost")]
+
+
+def lease_grants(name: str) -> list[Grant]:
+    """Return the rights on the Lease, in the operator's own namespace. A create cannot be limited to a name."""
+    return [
+        Grant(_rule(LEASES, "get", "update", name=name), "which replica works"),
+        Grant(_rule(LEASES, "create"), "the first time; a create cannot be limited to a name"),
+    ]
+
+
+def operator_rules() -> list[Rule]:
+    """Return the rules of :func:`operator_grants`."""
+    return [grant.rule for grant in operator_grants()]
+
+
+def node_rules() -> list[Rule]:
+    """Return the rules of :func:`node_grants`."""
+    return [grant.rule for grant in node_grants()]
 
 
 def lease_rules(name: str) -> list[Rule]:
-    """Return the rights on the Lease, in the operator's own namespace. A create cannot be limited to a name."""
-    return [_rule(LEASES, "get", "update", name=name), _rule(LEASES, "create")]
+    """Return the rules of :func:`lease_grants`."""
+    return [grant.rule for grant in lease_grants(name)]
 
 
 def rbac_manifests(namespace: str, service_account: str, lease: str, *, nodes: bool = True) -> list[dict[str, Any]]:

@@ -15,23 +15,49 @@ class HubReason(StrEnum):
     """Stable words for what went wrong: safe to match on, where sentences may be reworded."""
 
     INVALID_MODEL_ID = "InvalidModelId"
+    """`model.id` can be no id of a model; nothing was asked. Next: Write `OWNER/NAME`."""
     INVALID_ENDPOINT = "InvalidEndpoint"
+    """The hub's address is no HTTP address. Next: Correct `hub.endpoint` of the chart, or `HF_ENDPOINT`."""
     NOT_FOUND_OR_NO_ACCESS = "NotFoundOrNoAccess"
+    """There is no such model, or it is private: the hub answers alike. Next: Check the spelling, or use a token that
+    may read it."""
     GATED = "Gated"
+    """The owner of the model grants access to accounts one by one. Next: Accept the licence on its page, and name a
+    token of that account in `hfTokenSecretRef`."""
     FORBIDDEN = "Forbidden"
+    """The hub knows the account and refuses: the token is too narrow, or a network policy. Next: Give the token the
+    permission to read this repository."""
     BAD_TOKEN = "BadToken"  # noqa: S105 - a reason, not a secret
+    """The hub refuses the token as such, or it cannot be sent. Next: Put a valid token into the Secret."""
     DISABLED = "Disabled"
+    """The hub has switched the repository off. Next: Choose another model, or a copy of this one."""
     REVISION_MISSING = "RevisionMissing"
+    """The model exists, the branch, tag or commit does not. Next: Correct `model.revision`."""
     NO_CONFIG = "NoConfig"
+    """There is neither a config.json nor a params.json. Next: Choose a model in the format of transformers or of
+    Mistral."""
     TORN_CONFIG = "TornConfig"
+    """A JSON file of the model cannot be read as one object. Next: Upload it again, or pin another revision."""
     CONFIG_TOO_LARGE = "ConfigTooLarge"
+    """A JSON file is larger than any description of a model. Next: Check what it holds, or pin another revision."""
     TORN_WEIGHTS = "TornWeights"
+    """A weight file is missing, cut short or no safetensors file. Next: Upload it again, or pin another revision."""
     RATE_LIMITED = "RateLimited"
+    """The hub answers no more requests for now. Next: It is asked again as soon as it allows; a token raises the
+    limit."""
     HUB_UNREACHABLE = "HubUnreachable"
+    """The hub does not answer, or answers that it cannot. Next: Check network, proxy and `hub.endpoint`; it is asked
+    again after 5 s, and then less and less often."""
     UNEXPECTED_ANSWER = "UnexpectedAnswer"
+    """Something answers that does not speak the hub's language. Next: Check `hub.endpoint`, and whether a proxy
+    answers in the hub's place."""
     OFFLINE = "Offline"
+    """Asking the hub is switched off. Next: Unset `HF_HUB_OFFLINE`."""
     NOT_A_FOLDER = "NotAFolder"
+    """The path names no folder; only `mistral-operator plan` reads folders. Next: Give the folder that holds
+    config.json."""
     UNREADABLE = "Unreadable"
+    """The operating system refuses to read a folder or a file of it. Next: Give this process permission to read it."""
 
 
 class HubError(Exception):

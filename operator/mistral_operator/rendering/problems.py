@@ -9,6 +9,7 @@ class RenderingReason(StrEnum):
     """Reasons of rendering."""
 
     VOLUME_CONFLICT = "VolumeConflict"
+    """`volumes` or `volumeMounts` contradict what every pod has. Next: Correct the field that is named."""
 
 
 class Unrenderable(Exception):

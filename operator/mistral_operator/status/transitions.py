@@ -4,7 +4,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from mistral_operator.api.conditions import ConditionStatus, ConditionType, PodReason, Reason
+from mistral_operator.api.conditions import ConditionStatus, ConditionType, Reason
+from mistral_operator.api.pod_reasons import PodReason
 from mistral_operator.api.status import Condition
 
 # Ready only repeats the others, apart from what only it can say

@@ -3,8 +3,8 @@
 import re
 from typing import Final
 
-from mistral_operator.api.conditions import PodReason
 from mistral_operator.api.names import CONTAINER
+from mistral_operator.api.pod_reasons import PodReason
 from mistral_operator.status.diagnosis.containers import NEVER_RAN
 from mistral_operator.status.diagnosis.engine import engine_failure
 from mistral_operator.status.diagnosis.finding import Finding

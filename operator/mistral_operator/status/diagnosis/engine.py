@@ -7,7 +7,7 @@ what follows from them may be in the same text.
 import re
 from typing import Final
 
-from mistral_operator.api.conditions import PodReason
+from mistral_operator.api.pod_reasons import PodReason
 from mistral_operator.status.diagnosis.finding import Finding, Pattern, first_found, steady
 from mistral_vllm.backends import people_name
 

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple
 
-from mistral_operator.api.conditions import PodReason
+from mistral_operator.api.pod_reasons import PodReason
 
 LONGEST: Final = 300  # characters of a message about an object whose name is not a long one
 _SUBJECT: Final = 42  # of them for its name, whatever it is: a pod's successor must not say the same in fewer words

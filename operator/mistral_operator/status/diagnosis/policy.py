@@ -3,7 +3,7 @@
 import re
 from typing import Final
 
-from mistral_operator.api.conditions import PodReason
+from mistral_operator.api.pod_reasons import PodReason
 from mistral_operator.status.diagnosis.finding import Finding, Pattern, first_found
 
 # every attempt has another pod's name, and what others use of a quota moves

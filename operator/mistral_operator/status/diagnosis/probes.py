@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from mistral_operator.api.conditions import PodReason
+from mistral_operator.api.pod_reasons import PodReason
 from mistral_operator.status.diagnosis.finding import Finding, Pattern, first_found
 from mistral_operator.status.diagnosis.pods import Container
 from mistral_operator.status.evidence import ObjectEvent

@@ -19,7 +19,10 @@ from mistral_vllm.runtimes import DEFAULT_VERSION, RuntimeName, UnknownRuntime, 
 VALUES: Final = yaml.safe_load((CHART / "values.yaml").read_text(encoding="utf-8"))
 SCHEMA: Final = json.loads((CHART / "values.schema.json").read_text(encoding="utf-8"))
 METADATA: Final = yaml.safe_load((CHART / "Chart.yaml").read_text(encoding="utf-8"))
-PAGES: Final = [CHART / "README.md", ROOT / "docs" / "install.md", ROOT / "docs" / "upgrade.md"]
+PAGES: Final = [
+    CHART / "README.md",
+    *(ROOT / "docs" / name for name in ("install.md", "upgrade.md", "closed-networks.md", "security.md")),
+]
 OF_A_PARENT: Final = {"global", "enabled"}  # what a chart that has this one as a part passes on
 
 
@@ -141,3 +144,10 @@ def test_values_that_pages_name(page: Path) -> None:
     paths = {value.path for value in documented((CHART / "values.yaml").read_text(encoding="utf-8"))}
     below = {path for path in named if any(path.startswith(f"{known}.") for known in paths)}  # of a whole object
     assert named - below <= paths
+
+
+def test_values_of_a_page() -> None:
+    """What stands in a page as a file of values is one."""
+    page = (ROOT / "docs" / "closed-networks.md").read_text(encoding="utf-8")
+    (text,) = re.findall(r"```yaml\n# values.yaml\n(.*?)```", page, re.DOTALL)
+    assert Release(values=yaml.safe_load(text)).find("NetworkPolicy")

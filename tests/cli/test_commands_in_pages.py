@@ -1,4 +1,4 @@
-"""What pages say that `mistral-operator plan` prints, it prints."""
+"""What pages say that `mistral-operator plan` prints, it prints, and what they say to apply may be applied."""
 
 import re
 import shlex
@@ -43,3 +43,26 @@ def test_plans_of_pages(example: Shown, run: Callable[..., Result], monkeypatch:
     printed = iter([line.rstrip() for line in (result.stdout + result.stderr).splitlines()])
     assert example.lines
     assert [line for line in example.lines if line not in printed] == []
+
+
+def written() -> list[tuple[str, str]]:
+    """Return every MistralDeployment that stands in a page, with the page's name."""
+    return [
+        (page.name, block)
+        for page in sorted(DOCS.glob("*.md"))
+        for block in re.findall(r"^```yaml\n(.*?)^```", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+        if "kind: MistralDeployment\nmetadata" in block
+    ]
+
+
+@pytest.mark.parametrize(("page", "text"), written(), ids=[page for page, _ in written()])
+def test_objects_of_pages(page: str, text: str, run: Callable[..., Result]) -> None:
+    """None is refused by the API server, and each can be planned."""
+    result = run("plan", "-f", "-", "-o", "manifests", stdin=text)
+    assert result.exit_code == 0, f"{page}: {result.output}"
+
+
+def test_there_is_something_to_test() -> None:
+    """Pages are found, and what stands in them."""
+    assert {example.page for example in shown()} >= {"first-model.md", "sizing.md", "choosing-a-backend.md"}
+    assert {page for page, _ in written()} >= {"first-model.md", "gated-models.md", "closed-networks.md"}

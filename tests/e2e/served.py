@@ -75,7 +75,7 @@ class Served:
         """Return its pods by uid, with those that end."""
         selector = f"app.kubernetes.io/instance={NAME}"
         found = self._node.get("pods", f"--namespace={NAMESPACE}", "-l", selector)
-        return {pod["metadata"]["uid"]: pod for pod in found["items"]}
+        return {pod["metadata"]["uid"]: pod for pod in (found or {"items": ()})["items"]}
 
     def lives(self) -> dict[str, int]:
         """Return how often each of its pods was restarted, by uid: no life of a model is lost while this stays."""
@@ -116,7 +116,7 @@ class Served:
 
     def complete(self, expected: Expected) -> list[int]:
         """Ask through the Service, by its name, for as many tokens as are expected."""
-        url = f"{self.status()['url']}/v1/completions"
+        url = f"{self.status()['url']}/completions"
         body = {
             "model": MODEL, "prompt": expected.prompt, "max_tokens": len(expected.tokens), "temperature": 0,
             "ignore_eos": True, "return_token_ids": True,

@@ -270,8 +270,8 @@ def test_blocks_of_64_suit_xformers() -> None:
         ),
         pytest.param(
             {"layout": NONE, "kv_cache_dtype": "fp8_e4m3", "compute_capability": TURING, "dtype": "float16"},
-            RejectionReason.COMPUTE_CAPABILITY,
-            "no attention backend of mistral-vllm 0.26.0 can run this model",
+            RejectionReason.KV_CACHE_DTYPE,
+            "TRITON_ATTN reads a fp8_e4m3 KV cache from 8.9 on, the GPU has 7.5",
             id="fp8 KV cache on Turing, without a window either",
         ),
         pytest.param(

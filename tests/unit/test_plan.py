@@ -209,6 +209,21 @@ def test_turing() -> None:
     assert not plan.memory.fits
 
 
+@pytest.mark.parametrize(
+    ("wishes", "step"),
+    [
+        pytest.param({}, "Keep the KV cache in the model's own dtype, float16, or", id="the dtype alone is asked for"),
+        pytest.param({"attention_backend": "TRITON_ATTN"}, "Leave the choice to the plan", id="and a backend"),
+    ],
+)
+def test_fp8_kv_cache_on_turing(wishes: dict[str, str], step: str) -> None:
+    """The refusal is of the backend that a T4 would run, and the next step is what can be done there."""
+    turing = gpu("7.5", 16, "Tesla-T4")
+    with pytest.raises(Unplannable, match=r"TRITON_ATTN .*reads a fp8 KV cache from 8\.9 on") as refusal:
+        planned(MISTRAL, on=turing, kv_cache_dtype="fp8", **wishes)
+    assert refusal.value.next_step.startswith(step)
+
+
 def test_volta_is_too_old_for_0_26() -> None:
     """A V100 is refused with both numbers where torch has no Volta, and planned where it has."""
     volta = gpu("7.0", 32, "Tesla-V100")

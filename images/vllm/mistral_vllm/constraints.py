@@ -4,8 +4,8 @@ Each takes a backend, the facts and a kind of layer, and returns a rejection or 
 person wants to hear it: what can never work first, what a setting forbids last.
 """
 
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple
 
 from mistral_vllm.attention_facts import AttentionFacts, XFormersStatus
 from mistral_vllm.backends import BOTH_PHASES, XFORMERS, Backend, Phase
@@ -175,6 +175,19 @@ CONSTRAINTS: tuple[Constraint, ...] = (
     _kv_layout,
     _kv_connector,
 )
+_OF_SETTINGS: Final = frozenset(
+    {
+        RejectionReason.CONTEXT_PARALLEL,
+        RejectionReason.WINDOW_DISABLED,
+        RejectionReason.HYBRID_KV_CACHE,
+        RejectionReason.KV_CACHE_DTYPE,
+        RejectionReason.BLOCK_SIZE,
+        RejectionReason.SPECULATIVE_DECODING,
+        RejectionReason.BATCH_INVARIANCE,
+        RejectionReason.KV_CACHE_LAYOUT,
+        RejectionReason.KV_CONNECTOR,
+    }
+)
 
 
 def reject(backend: Backend, facts: AttentionFacts, kinds: tuple[LayerType, ...]) -> Rejection | None:
@@ -185,6 +198,15 @@ def reject(backend: Backend, facts: AttentionFacts, kinds: tuple[LayerType, ...]
             if verdict is not None:
                 return Rejection(backend.name, *verdict)
     return None
+
+
+def nearest(rejections: Sequence[Rejection]) -> Rejection:
+    """Return the rejection that a person is most likely to be able to do something about: a setting's, if there is one.
+
+    What a setting forbids is looked at last, so such a backend could run the model on this GPU.
+    """
+    others = [one for one in rejections if one.backend != XFORMERS] or rejections  # the engine's own run more models
+    return next((one for one in others if one.reason in _OF_SETTINGS), others[0])
 
 
 def not_in_runtime(facts: AttentionFacts) -> tuple[Rejection, ...]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from mistral_vllm.attention_facts import AttentionFacts, XFormersStatus
 from mistral_vllm.backends import AUTO, FLASH_ATTN, TRITON_ATTN, XFORMERS, Backend, Phase
-from mistral_vllm.constraints import Rejection, not_in_runtime, reject, why_not_in_runtime
+from mistral_vllm.constraints import Rejection, nearest, not_in_runtime, reject, why_not_in_runtime
 from mistral_vllm.layer_types import LayerType
 from mistral_vllm.layout import AttentionLayout
 from mistral_vllm.reasons import DecisionReason, RejectionReason
@@ -154,7 +154,7 @@ def _some_candidate(facts: AttentionFacts, candidates: _Candidates) -> _Choice |
     """Refuse here, where every later rule may rely on a candidate."""
     if candidates.sliding:
         return None
-    first = next((r for r in candidates.rejected if r.backend != XFORMERS), candidates.rejected[0])
+    first = nearest(candidates.rejected)
     shown = f"{first.backend} {first.message}"
     common = {(r.reason, r.message) for r in candidates.rejected if r.reason is not RejectionReason.NOT_IN_RUNTIME}
     message = (

@@ -28,7 +28,7 @@ from mistral_vllm.engine_reading import engine_override
 from mistral_vllm.files import ConfigFiles, read_files
 from mistral_vllm.layout import AttentionLayout
 from mistral_vllm.profiles import Profile, find_profile
-from mistral_vllm.reasons import EngineReason, Finding, Unsupported
+from mistral_vllm.reasons import EngineReason, Finding, RejectionReason, Unsupported
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,9 +239,18 @@ def _decide(
             Problem.PLACEMENT,
             str(error.reason),
             f"no valid attention backend for {facts.id}: {error.message}",
-            "Leave the choice to the plan (Auto), or change what the sentence names",
+            _way_out(error.reason, request, precision),
             error.rejected,
         ) from error
+
+
+def _way_out(reason: RejectionReason, request: PlanRequest, precision: Precision) -> str:
+    if request.attention_backend is not None:
+        return "Leave the choice to the plan (Auto), or change what the sentence names"
+    if reason is RejectionReason.KV_CACHE_DTYPE:
+        # by name: left out, a checkpoint's wish for another one would count
+        return f"Keep the KV cache in the model's own dtype, {precision.dtype}, or choose a GPU that reads this one"
+    return "Change what the sentence names"
 
 
 def _overrides(

@@ -216,7 +216,7 @@ def test_turing() -> None:
         pytest.param({"attention_backend": "TRITON_ATTN"}, "Leave the choice to the plan", id="and a backend"),
     ],
 )
-def test_fp8_kv_cache_on_turing(wishes: dict[str, str], step: str) -> None:
+def test_fp8_kv_cache_on_turing(wishes: dict[str, Any], step: str) -> None:
     """The refusal is of the backend that a T4 would run, and the next step is what can be done there."""
     turing = gpu("7.5", 16, "Tesla-T4")
     with pytest.raises(Unplannable, match=r"TRITON_ATTN .*reads a fp8 KV cache from 8\.9 on") as refusal:

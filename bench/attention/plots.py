@@ -4,7 +4,7 @@ Needs matplotlib, which is no dependency::
 
     uv run --with matplotlib python -m bench.attention.plots
 
-Reads ``bench/results/attention-{kernels,engine,errors}*.json``, one file a run.
+Reads ``bench/results/attention-{kernels,engine,errors,agree}*.json``, one file a run.
 """
 
 import json
@@ -45,7 +45,7 @@ def main() -> None:
     for name, run in engines.items():
         _draw_engine(run, PICTURES / f"{name}.svg")
     rows = [row for run in errors.values() for row in run]
-    made = tables(kernels, engines, rows)
+    made = tables(kernels, engines, rows, _read("agree"))
     PAGE.write_text(fill(PAGE.read_text(encoding="utf-8"), made), encoding="utf-8")
 
 

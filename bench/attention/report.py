@@ -35,6 +35,7 @@ def tables(
     kernels: Mapping[str, Mapping[str, Any]],
     engines: Mapping[str, Mapping[str, Any]],
     errors: Sequence[Mapping[str, Any]],
+    agreeing: Mapping[str, Mapping[str, Any]],
 ) -> dict[str, str]:
     """Return every table of the page; each run, by its name, is one block with its GPU and its picture."""
     return {
@@ -44,6 +45,7 @@ def tables(
         "prefill": _blocks(kernels, lambda _, run: _prefill(run)),
         "engine": _blocks(engines, lambda name, run: f"{_engine(run)}\n\n![Steps by batch size](attention/{name}.svg)"),
         "errors": _errors(errors) if errors else NOTHING,
+        "agree": _blocks(agreeing, lambda _, run: _agree(run)),
     }
 
 
@@ -139,6 +141,20 @@ def _errors(rows: Sequence[Mapping[str, Any]]) -> str:
             for row in rows
         ],
     )
+
+
+def _agree(run: Mapping[str, Any]) -> str:
+    """Whole engines on a small model: distance of log-probabilities from the reference, and turned tokens."""
+    rows = [
+        [
+            engine["engine"],
+            *(f"{engine[phase]:.3f}" for phase in ("prompt", "decode", "cached")),
+            f"{engine['wrong_tokens']} of {engine['sure_tokens']}",
+        ]
+        for engine in run["engines"]
+    ]
+    head = ["engine", "prompts", "decoded", "after cached", "other tokens where the reference is sure"]
+    return f"**{run['gpu']}**, vLLM {run['vllm']}, {run['date']}.\n\n{_table(head, rows)}"
 
 
 def _name(backend: str) -> str:

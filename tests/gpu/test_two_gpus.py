@@ -42,7 +42,11 @@ class Kind(NamedTuple):
         return f"{self.backend}-{self.layout}-{self.gpus}"
 
 
-KINDS: Final = tuple(Kind(layout, name, gpus) for layout in LAYOUTS for gpus in (1, 2) for name in _BACKENDS)
+KINDS: Final = (  # in the order of their runs
+    *(Kind(layout, "XFORMERS", 2) for layout in LAYOUTS),
+    *(Kind(layout, backend, 1) for layout in LAYOUTS for backend in _BACKENDS),
+    *(Kind(layout, "FLASH_ATTN", 2) for layout in LAYOUTS),
+)
 
 
 class Answered(NamedTuple):

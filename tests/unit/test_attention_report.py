@@ -43,16 +43,16 @@ ENGINE: dict[str, Any] = {
 
 def test_a_row_is_held_against_the_faster_page_size_of_the_other() -> None:
     """Whoever reads it never sees ours against the worse of two."""
-    table = tables({"kernels": KERNELS}, {}, [])["decode"]
+    table = tables({"kernels": KERNELS}, {}, [], {})["decode"]
     assert "**NVIDIA X1**, vllm 0.26.0, 2026-01-01; a copy reaches 2.00 TB/s (vendor: 3.00)." in table
     assert "| 8 | 8,192 | 0.0180 | 0.0200 | 0.0400 | 2.00× | 0.90 | 8, 4, 2 |" in table
     assert "](attention/kernels.svg)" in table
-    assert "| 512 | 8,192 | 1.250 | 1.000 |" in tables({"kernels": KERNELS}, {}, [])["prefill"]
+    assert "| 512 | 8,192 | 1.250 | 1.000 |" in tables({"kernels": KERNELS}, {}, [], {})["prefill"]
 
 
 def test_what_an_engine_left_out_stays_empty() -> None:
     """A batch that one backend had no memory for is not compared."""
-    table = tables({}, {"engine": ENGINE}, [])["engine"]
+    table = tables({}, {"engine": ENGINE}, [], {})["engine"]
     assert "| 8,192 | 1 | 4.5 | 5.0 | 1.111× |" in table
     assert "| 8,192 | 8 | 4.5 |  |  |" in table
 
@@ -60,12 +60,24 @@ def test_what_an_engine_left_out_stays_empty() -> None:
 def test_the_backend_has_people_s_name() -> None:
     """VLLM calls it CUSTOM."""
     row = {"backend": "CUSTOM", "dtype": "bfloat16", "requests": 4000, "max": 0.0071, "mean": 0.0019}
-    assert "| XFORMERS | bfloat16 | 4,000 | 7.1e-03 | 1.9e-03 |" in tables({}, {}, [row])["errors"]
+    assert "| XFORMERS | bfloat16 | 4,000 | 7.1e-03 | 1.9e-03 |" in tables({}, {}, [row], {})["errors"]
+
+
+def test_engines_are_told_beside_the_noise() -> None:
+    """Mean distances, and the tokens that rounding turned of those that it hardly could."""
+    figures = {"prompt": 0.11591, "decode": 0.0937, "cached": 0.0921, "wrong_tokens": 1, "sure_tokens": 891}
+    run = {
+        "gpu": "NVIDIA X1",
+        "vllm": "0.26.0",
+        "date": "2026-01-01",
+        "engines": [{"engine": "XFORMERS-V1", **figures}],
+    }
+    assert "| XFORMERS-V1 | 0.116 | 0.094 | 0.092 | 1 of 891 |" in tables({}, {}, [], {"agree": run})["agree"]
 
 
 def test_filling_a_page_twice_changes_nothing() -> None:
     """Old figures are replaced, and text around them stays."""
-    made = tables({"kernels": KERNELS}, {"engine": ENGINE}, [])
+    made = tables({"kernels": KERNELS}, {"engine": ENGINE}, [], {})
     page = fill(PAGE.read_text(encoding="utf-8"), made)
     assert fill(page, made) == page
     assert made["decode"] in page

@@ -12,9 +12,9 @@ import pytest
 
 from devcluster.hub import Fault as HubFault
 from devcluster.hub import HubServer, Kind
-from mistral_operator.cluster.errors import ConflictError, UnreachableError
+from mistral_operator.cluster.errors import ClusterError, ConflictError, UnreachableError
 from mistral_operator.cluster.rbac import operator_rules
-from mistral_operator.cluster.resources import DEPLOYMENTS, MISTRAL_DEPLOYMENTS, PODS, SERVICES
+from mistral_operator.cluster.resources import DEPLOYMENTS, EVENTS, MISTRAL_DEPLOYMENTS, PODS, SERVICES
 from mistral_operator.controller.crash_logs import CrashLogs
 from mistral_operator.controller.keys import Key
 from mistral_operator.controller.metrics import Metrics
@@ -265,6 +265,33 @@ def test_an_event_that_is_lost(on: On) -> None:
         assert world.condition(key, "ModelResolved") == ("False", "Gated")
         (lost,) = [one for one in world.told.entries if one["event"] == "an Event was lost"]
         assert (lost["object"], lost["reason"]) == ("ns/m", "Gated")
+
+    on(test)
+
+
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [
+        pytest.param(Fault("PATCH", 409, "modified", plural="mistraldeployments"), 1, id="the status was not written"),
+        pytest.param(Fault("PATCH", 503, plural="mistraldeployments", after=True), 0, id="it was, and the end came"),
+    ],
+)
+def test_events_tell_of_what_stands(on: On, fault: Fault, told: int) -> None:
+    """At most one for a transition, whenever a pass breaks off, and none of a status that nobody has seen."""
+
+    async def test(world: World) -> None:
+        key = world.mdep()
+        world.hub.faults[MODEL] = HubFault(Kind.GATED)
+        world.server.faults.append(fault)
+        with pytest.raises(ClusterError):
+            await world.reconciler.reconcile(key)
+        assert world.server.all(EVENTS) == []
+        for _ in range(2):
+            await world.reconciler.reconcile(key)
+        assert world.condition(key, "ModelResolved") == ("False", "Gated")
+        assert [one["reason"] for one in world.server.all(EVENTS) if one["action"] == "ModelResolved"] == [
+            "Gated"
+        ] * told
 
     on(test)
 

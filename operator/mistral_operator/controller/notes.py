@@ -1,4 +1,9 @@
-"""Events about MistralDeployments, in the API that ``kubectl describe`` and ``kubectl events`` read."""
+"""Events about MistralDeployments, in the API that ``kubectl describe`` and ``kubectl events`` read.
+
+At most one for each transition, and only of a status that stands: it is sent once that has been written. Who ends, or
+loses the lease, in between has told it in the status alone, as with the recorders of Kubernetes' own controllers; a
+status is what to rely on, and an Event is gone after an hour anyway.
+"""
 
 import secrets
 from datetime import datetime

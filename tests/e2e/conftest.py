@@ -6,7 +6,7 @@ The release is at first the previous one of the chart; what a test scales or cha
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
@@ -16,7 +16,9 @@ from devcluster.hub import HubServer
 from devcluster.node import Node, NodeUnavailable
 from devcluster.node.images import IMAGES, ensure_images
 from devcluster.node.packages import check_machine
-from e2e.releases import NAMESPACE, PREVIOUS, Operators, release
+from e2e.releases import NAMESPACE as OPERATORS
+from e2e.releases import PREVIOUS, Operators, release
+from e2e.served import NAMESPACE as MODELS
 from e2e.served import Served
 from e2e.stages import Stages
 from e2e.toolbox import Expected, Toolbox
@@ -109,12 +111,18 @@ def installer(node: Node) -> Installer:
     return Installer(node)
 
 
+def restricted(name: str) -> dict[str, Any]:
+    """Return a namespace that admits no pod with more rights than the strictest Pod Security level allows."""
+    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
+
+
 @pytest.fixture(scope="session")
 def operators(node: Node, installer: Installer, hub: HubServer, stages: Stages) -> Operators:
     """Return the operator's pods, of the previous chart."""
     operators = Operators(node)
     with stages.stage("helm install of the previous chart, two replicas ready"):
-        installer.add_namespaces(NAMESPACE)
+        node.apply(restricted(OPERATORS), restricted(MODELS))
         installer.install(release(hub), chart=PREVIOUS)
         operators.until_ready()
         installer.until_served()

@@ -8,8 +8,9 @@ import yaml
 
 from devcluster.node import Node
 from devcluster.waiting import wait_until
-from e2e.toolbox import MODEL, NAMESPACE, Expected, Toolbox
+from e2e.toolbox import MODEL, Expected, Toolbox
 
+NAMESPACE: Final = "models"
 NAME: Final = "tiny"
 _SERVES_SECONDS: Final = 300.0  # vLLM loads for half a minute on two free cores
 _QUICK_SECONDS: Final = 60.0

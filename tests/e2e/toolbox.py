@@ -8,9 +8,9 @@ from typing import Any, Final, NamedTuple
 from devcluster.node import Node
 from devcluster.node.images import VLLM_CPU
 
-NAMESPACE: Final = "default"
 MODEL: Final = "tiny/mistral"
 _NAME: Final = "toolbox"
+_NAMESPACE: Final = "default"
 _SHARED: Final = "/shared"
 _TESTS: Final = Path(__file__).parents[1]
 _READY_SECONDS: Final = 120
@@ -56,7 +56,7 @@ class Toolbox:
         self._node.apply(_pod(shared))
         seconds = f"--timeout={_READY_SECONDS}s"
         self._node.kubectl(
-            "wait", "--for=condition=Ready", f"pod/{_NAME}", f"--namespace={NAMESPACE}", seconds,
+            "wait", "--for=condition=Ready", f"pod/{_NAME}", f"--namespace={_NAMESPACE}", seconds,
             timeout_seconds=_READY_SECONDS + 10,
         )  # fmt: skip
 
@@ -76,7 +76,7 @@ class Toolbox:
 
     def _exec(self, *command: str, timeout_seconds: float, stdin: str = "") -> str:
         return self._node.kubectl(
-            "exec", "--stdin", f"--namespace={NAMESPACE}", _NAME, "--", *command,
+            "exec", "--stdin", f"--namespace={_NAMESPACE}", _NAME, "--", *command,
             stdin=stdin, timeout_seconds=timeout_seconds,
         )  # fmt: skip
 
@@ -92,4 +92,4 @@ def _pod(shared: Path) -> dict[str, Any]:
     }
     volume = {"name": "shared", "hostPath": {"path": str(shared), "type": "Directory"}}
     spec = {"containers": [container], "volumes": [volume], "terminationGracePeriodSeconds": 0}
-    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": _NAME, "namespace": NAMESPACE}, "spec": spec}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": _NAME, "namespace": _NAMESPACE}, "spec": spec}

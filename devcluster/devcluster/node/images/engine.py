@@ -1,6 +1,5 @@
 """A Docker engine that runs for as long as images are built, and that the rest of the machine does not notice."""
 
-import contextlib
 import os
 import signal
 import subprocess
@@ -9,6 +8,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from devcluster.cluster import new_folder
+from devcluster.node import cgroups
 from devcluster.node.images.catalogue import ROOT
 from devcluster.node.images.errors import ImagesError
 from devcluster.processes import Leash, Process, StartError
@@ -17,8 +17,6 @@ from devcluster.waiting import wait_until
 _START_SECONDS: Final = 60.0
 _STOP_SECONDS: Final = 30.0
 _KEPT_HOURS: Final = 7 * 24
-_CGROUP: Final = "mistral-operator-images"
-_CGROUPS: Final = Path("/sys/fs/cgroup")
 _PASSED_ON: Final = ("PIP_INDEX_URL", "UV_DEFAULT_INDEX", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy",
                      "https_proxy", "no_proxy")  # fmt: skip
 # shims leave their sockets in a folder that containerd does not let us choose
@@ -54,8 +52,10 @@ class DockerEngine:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._stop()
-        self.leash.close()
+        try:
+            self._stop()
+        finally:
+            self.leash.close()
 
     def has(self, tag: str) -> bool:
         """Return whether there is an image of that name."""
@@ -92,6 +92,8 @@ class DockerEngine:
         return {**os.environ, "DOCKER_HOST": f"unix://{self.folder}/docker.sock", "DOCKER_BUILDKIT": "0"}
 
     def _start(self) -> None:
+        for cgroup in cgroups.folders(self.folder.name, cgroups.here()):
+            self.leash.hold_cgroup(cgroup)
         config = self.folder / "daemon.json"
         config.write_text("{}")  # in place of the machine's own
         self._data_root.mkdir(parents=True, exist_ok=True)
@@ -99,7 +101,7 @@ class DockerEngine:
         flags = (
             f"--config-file={config}", f"--data-root={self._data_root}", f"--exec-root={self.folder / 'exec'}",
             f"--pidfile={self.folder / 'docker.pid'}", f"--host=unix://{self.folder}/docker.sock",
-            "--exec-opt=native.cgroupdriver=cgroupfs", f"--cgroup-parent=/{_CGROUP}", "--bridge=none",
+            "--exec-opt=native.cgroupdriver=cgroupfs", f"--cgroup-parent=/{self.folder.name}", "--bridge=none",
             "--iptables=false", "--ip-forward=false", "--ip-masq=false", "--userland-proxy=false",
         )  # fmt: skip
         self._dockerd = Process("dockerd", (*alone, "dockerd", *flags), self.folder, self.leash)
@@ -119,7 +121,6 @@ class DockerEngine:
             os.kill(int(child), signal.SIGTERM)
         wait_until("dockerd to end", lambda: self._dockerd.exit_code is not None, seconds=_STOP_SECONDS)
         self._dockerd.end()
-        wait_until("its control groups to be empty", _no_cgroups, seconds=_STOP_SECONDS)
 
     def _ask(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         command = ("docker", *arguments)
@@ -131,13 +132,3 @@ class DockerEngine:
         process = Process(name, command, self.folder, self.leash, self._environment, cwd=ROOT)
         if process.wait() != 0:
             raise ImagesError(f"{' '.join(command[:3])} failed:\n{process.end_of_log(40)}")
-
-
-def _no_cgroups() -> bool:
-    """Remove its control groups, of every hierarchy; one with a dying process in it stays for a moment."""
-    tops = (*_CGROUPS.glob(_CGROUP), *_CGROUPS.glob(f"*/{_CGROUP}"))
-    for top in tops:
-        with contextlib.suppress(OSError):
-            for folder in (*sorted(top.rglob("*/"), reverse=True), top):
-                folder.rmdir()
-    return not any(top.exists() for top in tops)

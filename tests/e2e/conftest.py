@@ -31,6 +31,14 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[_STAGES] = Stages(Progress().say)
 
 
+def pytest_sessionstart() -> None:
+    """Skip everything where there can be no node."""
+    try:
+        check_machine()
+    except NodeUnavailable as error:
+        pytest.exit(f"make e2e is skipped. {error}", returncode=0)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
     """Time each test."""
@@ -57,33 +65,24 @@ def stages(pytestconfig: pytest.Config) -> Stages:
 
 @pytest.fixture(scope="session")
 def node(stages: Stages) -> Iterator[Node]:
-    """Return a node; where there can be none, all of this is skipped."""
-    try:
-        check_machine()
-    except NodeUnavailable as error:
-        pytest.exit(f"make e2e is skipped. {error}", returncode=0)
+    """Return a node that has the images."""
+    with stages.stage("images"):
+        archives = ensure_images(IMAGES, progress=Progress())
     with stages.stage("binaries"):
         node = Node(Progress())
     with ExitStack() as running:
         with stages.stage("node"):
             running.enter_context(node)
+        for image, archive in archives.items():
+            with stages.stage(f"node: load {image.tag}"):
+                node.load_image(archive)
         yield node
         with stages.stage("node: stop"):
             running.close()
 
 
 @pytest.fixture(scope="session")
-def images(node: Node, stages: Stages) -> None:
-    """Load the images into the node."""
-    with stages.stage("images: build"):
-        archives = ensure_images(IMAGES, progress=Progress())
-    for image, archive in archives.items():
-        with stages.stage(f"images: load {image.tag}"):
-            node.load_image(archive)
-
-
-@pytest.fixture(scope="session")
-def toolbox(node: Node, images: None, stages: Stages) -> Toolbox:  # noqa: ARG001 - its image must be there
+def toolbox(node: Node, stages: Stages) -> Toolbox:
     """Return a pod to ask from."""
     toolbox = Toolbox(node)
     with stages.stage("toolbox"):

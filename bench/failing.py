@@ -9,7 +9,9 @@ import asyncio
 import itertools
 import json
 import statistics
-from collections.abc import AsyncIterator
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,9 +28,10 @@ from devcluster.controlplane import KINDS, ControlPlane
 
 _RESULTS: Final = Path("bench/results/failing.json")
 _TURNS: Final = 2
-_TIMEOUT_SECONDS: Final = 300.0
+_TIMEOUT_SECONDS: Final = 120.0  # for a burst, which takes seconds
 _ROUND_SECONDS: Final = 10.0  # the shortest back-off of a container that ends
 _LABELS: Final = {"app.kubernetes.io/managed-by": "mistral-operator", "app.kubernetes.io/name": "vllm"}
+Check = Callable[[], None]
 _PODS: Final = Resource("Pod", "pods", f"/api/v1/namespaces/{NAMESPACE}/pods")
 
 
@@ -90,14 +93,21 @@ class Failing:
         await self._fail(pause_seconds=0)
 
     @asynccontextmanager
-    async def again_and_again(self) -> AsyncIterator[None]:
-        """Let every pod fail anew each round."""
+    async def again_and_again(self, check: Check) -> AsyncIterator[Check]:
+        """Let every pod fail anew each round; yield a check that raises when they do so no more, too."""
         failing = asyncio.create_task(self._keep_failing())
-        yield
-        failing.cancel()
-        await asyncio.wait([failing])
-        if not failing.cancelled():
-            failing.result()
+
+        def check_all() -> None:
+            check()
+            if failing.done():
+                failing.result()
+
+        try:
+            yield check_all
+            check_all()
+        finally:
+            failing.cancel()
+            await asyncio.wait([failing])
 
     async def _keep_failing(self) -> None:
         while True:
@@ -109,11 +119,11 @@ class Failing:
             await asyncio.sleep(pause_seconds)
 
 
-async def _burst(creator: Creator, sightings: Sightings, names: list[str], process: OperatorProcess) -> float:
+async def _burst(creator: Creator, sightings: Sightings, names: list[str], check: Check) -> float:
     """Create objects at once; return the median of the seconds until each had its Deployment."""
     sightings.expect(names)
     await creator.create_all(names)
-    await sightings.converged(_TIMEOUT_SECONDS, process.check)
+    await sightings.converged(_TIMEOUT_SECONDS, check)
     return statistics.median(sightings.deployments[name] - creator.begun[name] for name in names)
 
 
@@ -124,25 +134,32 @@ async def _measure(
         resource = await api.resource(template["apiVersion"], template["kind"], NAMESPACE)
         creator = Creator(api, resource, template, None)
         alone, beside = [], []
-        async with watching(api, resource, wishes) as (sightings, _):
+        async with watching(api, resource, wishes) as (sightings, check_watches):
 
-            async def burst(kind: str) -> float:
-                return await _burst(creator, sightings, [f"{kind}-{n:05d}" for n in range(count)], process)
+            def check() -> None:
+                process.check()
+                check_watches()  # nobody is seen to converge by a watch that has ended
 
+            async def burst(kind: str, check: Check = check) -> float:
+                return await _burst(creator, sightings, [f"{kind}-{n:05d}" for n in range(count)], check)
+
+            _say(f"{count} healthy objects, to warm up")
             await burst("cold")
             # by turns: the more objects there are, the longer everything takes
             for turn in range(_TURNS):
+                _say(f"turn {turn + 1} of {_TURNS}: {count} healthy objects alone")
                 alone.append(await burst(f"alone-{turn}"))
                 failing = Failing(api, creator, [f"failing-{turn}-{n:05d}" for n in range(count)])
+                _say(f"turn {turn + 1} of {_TURNS}: {count} objects that fail, then as many healthy ones beside them")
                 sightings.expect(failing.names)
                 await failing.create()
-                await sightings.converged(_TIMEOUT_SECONDS, process.check)
-                async with failing.again_and_again():
+                await sightings.converged(_TIMEOUT_SECONDS, check)
+                async with failing.again_and_again(check) as check_all:
                     await asyncio.sleep(2 * _ROUND_SECONDS)
-                    beside.append(await burst(f"beside-{turn}"))
-                _check_that_causes_are_told(plane, failing.names)
-                for kind in ("mdep", "pods"):
-                    plane.kubectl("delete", kind, *failing.names, "-n", NAMESPACE, "--wait=false")
+                    beside.append(await burst(f"beside-{turn}", check_all))
+                # in a thread: the API server ends watches that nobody reads for a while
+                await asyncio.to_thread(_check_that_causes_are_told, plane, failing.names)
+                await asyncio.to_thread(_delete, plane, failing.names)
                 await asyncio.sleep(_ROUND_SECONDS)
     return {
         "objects": count,
@@ -153,20 +170,38 @@ async def _measure(
     }
 
 
+def _delete(plane: ControlPlane, names: list[str]) -> None:
+    for kind in ("mdep", "pods"):
+        _kubectl(plane, "delete", kind, *names, "--wait=false")
+
+
+def _kubectl(plane: ControlPlane, *arguments: str) -> str:
+    try:
+        return plane.kubectl(*arguments, "-n", NAMESPACE)
+    except subprocess.CalledProcessError as error:
+        raise BenchmarkError(f"kubectl {' '.join(arguments[:2])} fails: {str(error.stderr).strip()}") from error
+    except subprocess.TimeoutExpired as error:
+        raise BenchmarkError(f"kubectl {' '.join(arguments[:2])} has not ended after {error.timeout:g} s") from error
+
+
 def _check_that_causes_are_told(plane: ControlPlane, names: list[str]) -> None:
     """Raise when objects do not say why they fail, apart from those whose pods say nothing and have no Events."""
-    bodies = json.loads(plane.kubectl("get", "mdep", "-n", NAMESPACE, "-o", "json"))["items"]
+    bodies = json.loads(_kubectl(plane, "get", "mdep", "-o", "json"))["items"]
     reasons = {
         body["metadata"]["name"]: condition["reason"]
         for body in bodies
-        for condition in body["status"]["conditions"]
+        for condition in body.get("status", {}).get("conditions", ())
         if condition["type"] == "Available"
     }
     states = itertools.cycle(_states())
     silent = {name for name, state in zip(names, states, strict=False) if state == _SILENT}
-    untold = [name for name in names if reasons[name] == "NoPodAvailable" and name not in silent]
+    untold = [name for name in names if reasons.get(name, "NoPodAvailable") == "NoPodAvailable" and name not in silent]
     if untold:
         raise BenchmarkError(f"{len(untold)} objects do not say why they fail, {untold[0]} among them")
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)  # noqa: T201
 
 
 def _shown(seconds: list[float]) -> str:

@@ -113,8 +113,13 @@ class ApiServer:
     async def _send(self, method: str, path: str, resource: str, body: Mapping[str, Any], content_type: str) -> None:
         self._sent[Call(method.lower(), resource)] += 1
         headers = {"Content-Type": content_type}
-        async with self._session.request(method, path, data=json.dumps(body), headers=headers) as response:
-            if response.status >= 300:
-                said = await response.text()
-                raise BenchmarkError(f"the API server answers {response.status} to {method} {path}: {said[:500]}")
-            await response.read()
+        try:
+            async with self._session.request(method, path, data=json.dumps(body), headers=headers) as response:
+                if response.status >= 300:
+                    said = await response.text()
+                    raise BenchmarkError(f"the API server answers {response.status} to {method} {path}: {said[:500]}")
+                await response.read()
+        except TimeoutError as error:
+            raise BenchmarkError(
+                f"the API server has not answered {method} {path} within {_TIMEOUT.total:g} s"
+            ) from error

@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
+import aiohttp
+
 from bench.converge.api import METADATA_ONLY, WHOLE, ApiServer, Resource
 from bench.converge.errors import BenchmarkError
 from bench.converge.status import StatusWish
@@ -126,8 +128,12 @@ async def watching(
 async def _follow(
     api: ApiServer, path: str, version: str, accept: str, take: Callable[[float, Mapping[str, Any]], None]
 ) -> None:
-    async for arrived, event in api.watch(path, version, accept):
-        if event["type"] == "ERROR":
-            raise BenchmarkError(f"the watch of {path} has failed: {event['object'].get('message', event['object'])}")
-        take(arrived, event)
+    try:
+        async for arrived, event in api.watch(path, version, accept):
+            if event["type"] == "ERROR":
+                said = event["object"].get("message", event["object"])
+                raise BenchmarkError(f"the watch of {path} has failed: {said}")
+            take(arrived, event)
+    except aiohttp.ClientError as error:
+        raise BenchmarkError(f"the watch of {path} has broken off: {error or type(error).__name__}") from error
     raise BenchmarkError(f"the API server has ended the watch of {path}: run fewer objects at once")

@@ -189,7 +189,7 @@ class ApiServer:
             return _status(409, f"Operation cannot be fulfilled on {key[3]!r}: the object has been modified")
         if there is not None and wanted_uid not in (None, there["metadata"]["uid"]):
             return _status(409, "the UID in the precondition does not match")
-        applied_uid = body["metadata"].get("uid") if verb == "patch" else None
+        applied_uid = body.get("metadata", {}).get("uid") if verb == "patch" else None
         if applied_uid is not None and there is None:
             return _status(409, f"uid mismatch: the provided object specified uid {applied_uid}")
         if applied_uid is not None and there is not None and applied_uid != there["metadata"]["uid"]:

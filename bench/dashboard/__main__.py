@@ -19,7 +19,7 @@ from typing import Final
 from bench.dashboard.answers import Answers
 from bench.dashboard.models import ADDRESS, NAMESPACES, NODES, acts, hub_folder
 from bench.dashboard.panels import panels
-from bench.dashboard.prometheus import Prometheus, Scraped
+from bench.dashboard.prometheus import JOB, Prometheus, Scraped
 from bench.dashboard.vllm import Vllm
 from devcluster.binaries.progress import Progress
 from devcluster.controlplane import ControlPlane
@@ -27,7 +27,6 @@ from devcluster.hub import HubServer
 from devcluster.operator import NAMESPACE, Operator
 from mistral_operator.api.names import CONTAINER_PORT
 
-_JOB: Final = "mistral-operator-metrics"
 _CLIENTS: Final = (3, 9, 5)  # one third of the time each
 _POD: Final = {"namespace": "lab", "app_kubernetes_io_instance": "tiny-mistral", "pod": "tiny-mistral-0"}
 _ARGUMENTS: Final = ("--hub-slow-retry=20", "--hub-recheck=60", "--token-seconds=5", "--lease-duration=6")
@@ -36,7 +35,7 @@ _ARGUMENTS: Final = ("--hub-slow-retry=20", "--hub-recheck=60", "--token-seconds
 def main() -> None:
     """Let everything happen, then ask."""
     parser = argparse.ArgumentParser(prog="python -m bench.dashboard", description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--seconds", type=float, default=360.0, help="how long it is watched (default: 360)")
+    parser.add_argument("--seconds", type=float, default=300.0, help="how long it is watched (default: 300)")
     parser.add_argument("answers", type=Path, help="where the answers go")
     chosen = parser.parse_args()
     with ExitStack() as stack:
@@ -61,7 +60,7 @@ def main() -> None:
 
 
 def _operator(operator: Operator) -> Scraped:
-    labels = {"job": _JOB, "namespace": NAMESPACE, "instance": operator.log_path.stem}
+    labels = {"job": JOB, "namespace": NAMESPACE, "instance": operator.log_path.stem}
     return Scraped(operator.url.removeprefix("http://"), labels)
 
 

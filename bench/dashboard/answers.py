@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Final, Self
 
 from bench.dashboard.panels import Panel, Target
-from bench.dashboard.prometheus import SCRAPE_SECONDS, Prometheus, Series
+from bench.dashboard.prometheus import JOB, SCRAPE_SECONDS, Prometheus, Series
 
 _STEPS: Final = 240
 _OVER_TIME: Final = ("timeseries", "state-timeline")
-# everything is chosen, and Grafana's $__rate_interval is at least four scrapes
-_VARIABLES: Final = {"job": ".*", "namespace": ".*", "name": ".*", "__rate_interval": f"{15 * SCRAPE_SECONDS}s"}
+# everything is chosen; Grafana's $__rate_interval is at least four scrapes
+_VARIABLES: Final = {"job": JOB, "namespace": ".*", "name": ".*", "__rate_interval": f"{15 * SCRAPE_SECONDS}s"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,10 +53,12 @@ class _Drawing:
         left, top, width, height = self._frame(panel)
         inches = self._figure.get_size_inches()
         self._figure.add_artist(
-            plt.Rectangle((left, top - height), width, height, facecolor=PANEL, edgecolor="#2c3235", linewidth=0.6)
+            plt.Rectangle(
+                (left, top - height), width, height, facecolor=PANEL, edgecolor="#2c3235", linewidth=0.6, zorder=-1
+            )
         )
         pad = 0.1 / inches[0]
-        self._figure.text(left + pad, top - 0.16 / inches[1], panel.title, fontsize=9, va="center", weight="medium")
+        self._figure.text(left + pad, top - 0.16 / inches[1], panel.title, fontsize=9, va="center")
         within = (left + pad, top - height + 0.06 / inches[1], width - 2 * pad, height - 0.34 / inches[1])
         {
             "stat": self._stat,
@@ -102,19 +104,21 @@ class _Drawing:
         below = (0.2 + 0.15 * max(rows, 1)) / inches[1]
         beside = 0.5 / inches[0]
         axes = self._axes((left + beside, bottom + below, width - beside, height - below))
-        axes.set_ylim(0, panel.defaults.get("max"))
         custom = panel.defaults["custom"]
         if "stacking" in custom and found:
-            times = sorted({at for _, series in found for at, _ in series.values})
-            heights = [[dict(series.values).get(at, 0.0) for at in times] for _, series in found]
+            step_seconds = self._answers.step_seconds
+            steps = range(round(self._answers.seconds / step_seconds) + 1)
+            times = [step * step_seconds for step in steps]
+            by_step = [{round(at / step_seconds): value for at, value in series.values} for _, series in found]
+            heights = [[values.get(step, 0.0) for step in steps] for values in by_step]
             colours = [series_colour(number) for number in range(len(found))]
             axes.stackplot(times, heights, colors=colours, labels=[one for one, _ in found], alpha=0.6)
         for number, (label, series) in enumerate([] if "stacking" in custom else found):
             at, values = zip(*self._with_gaps(series), strict=True)
             axes.plot(at, values, color=series_colour(number), linewidth=1.3, label=label)
             axes.fill_between(at, values, color=series_colour(number), alpha=custom["fillOpacity"] / 100, linewidth=0)
-        if "max" not in panel.defaults:
-            axes.set_ylim(0, max(axes.get_ylim()[1], 1e-3))
+        is_flat = all(value == 0 for _, series in found for _, value in series.values)
+        axes.set_ylim(0, panel.defaults.get("max") or (1 if is_flat else axes.get_ylim()[1]))
         axes.yaxis.set_major_locator(mpl.ticker.MaxNLocator(4))
         axes.yaxis.set_major_formatter(lambda value, _: shown(value, panel.defaults["unit"]))
         if found:
@@ -197,9 +201,10 @@ class _Drawing:
 
     def _axes(self, within: tuple[float, float, float, float]) -> Any:
         axes = self._figure.add_axes(within, facecolor=PANEL)
-        axes.set_xlim(0, self._answers.seconds)
+        end = self._answers.seconds
+        axes.set_xlim(0, end)
         axes.xaxis.set_major_locator(mpl.ticker.MultipleLocator(60))
-        axes.xaxis.set_major_formatter(lambda seconds, _: f"{seconds / 60:.0f} min" if seconds else "")
+        axes.xaxis.set_major_formatter(lambda seconds, _: f"{seconds / 60:.0f} min" if 0 < seconds < end else "")
         axes.tick_params(length=0, labelsize=7)
         axes.grid(visible=True, color="#2c3235", linewidth=0.6)
         axes.set_axisbelow(True)

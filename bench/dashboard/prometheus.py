@@ -15,6 +15,8 @@ from devcluster.controlplane.ports import free_ports
 from devcluster.waiting import wait_until
 
 SCRAPE_SECONDS: Final = 2
+JOB: Final = "mistral-operator-metrics"
+"""What the chart's Service makes the operators' job."""
 _READY_SECONDS: Final = 30.0
 
 

@@ -25,6 +25,7 @@ _START_SECONDS: Final = 300.0
 _SAVE: Final = (
     "import sys, pathlib; from image.tiny import *; save_tiny(pathlib.Path(sys.argv[1]), sliding_window=WINDOW_TOKENS)"
 )
+_BLOCKS: Final = 60  # of 16 tokens: a KV cache that a few clients fill
 _WORDS: Final = 500
 
 
@@ -55,6 +56,7 @@ class Vllm:
         command = (
             str(_PYTHON), "-m", "vllm.entrypoints.openai.api_server", "--model", *self._planned(),
             f"--served-model-name={MODEL}", f"--host={self._address}", f"--port={CONTAINER_PORT}",
+            f"--num-gpu-blocks-override={_BLOCKS}",
         )  # fmt: skip
         self._process = self._cluster.run("vllm", command, environment)
 
@@ -90,7 +92,7 @@ class Vllm:
         return [str(argument) for argument in json.loads(done.stdout)["args"]]
 
     def _ask(self, stop: threading.Event, chance: random.Random) -> None:
-        while not stop.wait(chance.expovariate(0.5)):
+        while not stop.wait(chance.expovariate(1.0)):
             prompt = [chance.randrange(3, _WORDS) for _ in range(chance.randrange(8, 120))]
             self._post({"model": MODEL, "prompt": prompt, "max_tokens": chance.randrange(40, 120), "ignore_eos": True})
 

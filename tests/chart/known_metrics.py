@@ -55,7 +55,7 @@ def check(expression: str, known: Mapping[str, set[str]]) -> set[str]:
         assert {label for label, _ in labels} <= known[name], f"{name}{{{selector}}}"
         for label, value in labels:
             if (name, label) == (CONDITION.name, "type"):
-                assert value in {*ConditionType}, value
+                assert {*value.split("|")} <= {*ConditionType}, value
     bare = re.sub(r'\{[^}]*\}|"[^"]*"', "", expression)
     assert len(re.findall(r"\b(?:mistral_\w+|vllm:\w+|process_\w+)", bare)) == len(used), f"no braces: {expression}"
     return {name for name, _ in used}

@@ -11,11 +11,12 @@ from prometheus_client import CollectorRegistry
 from bench.dashboard.panels import panels
 from chart.helm import CHART, ROOT
 from chart.known_metrics import EVERYTHING, OF_PODS, check
-from mistral_operator.controller.measures import MEASURES, Label
+from mistral_operator.controller.measures import MEASURES, OF_OBJECTS, Label
 from mistral_vllm.telling.endpoint import GAUGE, AttentionInfo
 
 PAGE: Final = ROOT / "docs" / "monitoring.md"
 ALERTS: Final = yaml.safe_load((CHART / "files" / "alerts.yaml").read_text(encoding="utf-8"))
+NUMBERS: Final = {9: "nine", 10: "ten", 11: "eleven"}
 _MOST_VALUES: Final = 8  # more are no help in a cell
 _UNITS: Final = {
     "_info": "always 1", "_seconds": "seconds", "_tokens_total": "tokens", "_perc": "1 is full",
@@ -100,6 +101,13 @@ def test_the_pods_own_gauge() -> None:
     assert sorted(family.samples[0].labels) == OF_PODS[GAUGE]["labels"]
     assert family.documentation == OF_PODS[GAUGE]["help"]
     assert GAUGE in asked_of_pods()
+
+
+def test_how_many_series_it_says() -> None:
+    """An object's: one for each condition, and for each of its two numbers of replicas."""
+    alone = [one for one in OF_OBJECTS if "backend" not in one.label_names]
+    series = sum(len(one.labels[-1].values) or 1 for one in alone)
+    assert f"A MistralDeployment is {NUMBERS[series]} series" in PAGE.read_text(encoding="utf-8")
 
 
 def test_links_and_values() -> None:

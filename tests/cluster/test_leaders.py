@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from cluster.conftest import QUICK
 from cluster.live import Body, Live
 from cluster.processes import ask, frozen, leads, newest_credential, until_ended, until_leads
-from cluster.traces import Audit, samples
+from cluster.traces import Audit, samples, total
 from devcluster.hub import HubServer
 from devcluster.operator import NAMESPACE, Operator
 
@@ -108,6 +108,7 @@ def test_one_works_and_the_other_waits(solo: Live, hub: HubServer) -> None:
             samples(first.operator, "mistral_operator_condition", namespace=solo.namespace, type="Ready")
         ) == len(OBJECTS)
         assert samples(second.operator, "mistral_operator_condition") == []
+        assert total(second.operator, "mistral_operator_queue_depth") == 0
         assert samples(second.operator, "mistral_operator_attention_backend_info") == []
         assert writers(audit) == [first.credential]
 

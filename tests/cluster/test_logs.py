@@ -198,6 +198,11 @@ def test_metrics_show_each_object_until_it_is_gone(live: Live, operator: Operato
         found = samples(operator, "mistral_operator_attention_backend_info", namespace=live.namespace, name=name)
         return {sample.labels["backend"]: sample.value for sample in found}
 
+    def replicas(name: str) -> list[float]:
+        both = (f"mistral_operator_replicas_{which}" for which in ("desired", "ready"))
+        found = [samples(operator, measure, namespace=live.namespace, name=name) for measure in both]
+        return [sample.value for one in found for sample in one]
+
     def told(name: str) -> dict[str, float]:
         conditions = live.get("MistralDeployment", name)["status"]["conditions"]
         return {one["type"]: {"True": 1, "False": 0, "Unknown": -1}[one["status"]] for one in conditions}
@@ -207,6 +212,7 @@ def test_metrics_show_each_object_until_it_is_gone(live: Live, operator: Operato
     assert shown("m")["Ready"] == 1
     assert (shown("lost")["Ready"], shown("lost")["ModelResolved"]) == (0, 0)
     assert (backends("m"), backends("lost")) == ({"XFORMERS": 1}, {})
+    assert (replicas("m"), replicas("lost")) == ([1, 1], [1, 0])
 
     assert total(operator, "mistral_operator_reconciles_total", result="done") > 0
     assert total(operator, "mistral_operator_reconcile_seconds_count") > 0
@@ -218,6 +224,10 @@ def test_metrics_show_each_object_until_it_is_gone(live: Live, operator: Operato
 
     live.patch("MistralDeployment", "m", {"spec": {"engine": {"attentionBackend": "FLASH_ATTN"}}})
     live.until("the other backend", lambda: backends("m") == {"FLASH_ATTN": 1})
+    live.patch("MistralDeployment", "m", {"spec": {"replicas": 0}})
+    live.until("no replica to be wanted, or there", lambda: replicas("m") == [0, 0])
     for name in ("m", "lost"):
         live.delete("MistralDeployment", name)
-    live.until("nothing of them to be shown", lambda: not any((shown("m"), shown("lost"), backends("m"))))
+    live.until(
+        "nothing of them to be shown", lambda: not any((shown("m"), shown("lost"), backends("m"), replicas("m")))
+    )

@@ -151,7 +151,7 @@ def test_how_many_series() -> None:
 
 
 def test_what_they_take() -> None:
-    """Less than half a KiB an object between two scrapes, where every tenth looks like no other."""
+    """Less than half a KiB an object, where every tenth looks like no other, and less than 16 MiB during a scrape."""
     metrics = Metrics()
     keys = [Key("ns", f"m{number}") for number in range(OBJECTS)]
     tracemalloc.start()
@@ -160,10 +160,11 @@ def test_what_they_take() -> None:
         for number, key in enumerate(keys):
             metrics.report(key, whole_status(number if number % 10 == 0 else 1), desired=1)
         metrics.text()
-        after, _ = tracemalloc.get_traced_memory()
+        after, most = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
     assert (after - before) / OBJECTS < 512
+    assert most - before < 16 * 2**20
 
 
 @ON_LINUX

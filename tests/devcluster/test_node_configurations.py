@@ -2,6 +2,8 @@
 
 import datetime
 import json
+import subprocess
+import sys
 import tomllib
 from ipaddress import ip_address, ip_network
 from pathlib import Path
@@ -15,10 +17,18 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from devcluster.node import containerd, kubelet, network, pause, services
 from devcluster.node.certificates import write_client
 from devcluster.node.cgroups import Hierarchy, folders, hierarchies, make
+from devcluster.node.errors import SKIPPED
 from devcluster.node.packages import PROGRAMS, missing_packages, why_unavailable
 from devcluster.processes import StartError
 
 FOLDER = Path("/tmp/node")  # noqa: S108 - nothing is written there
+WITHOUT_ROOT = """
+import os
+from devcluster.node.__main__ import main
+if os.geteuid() == 0:
+    os.setuid(65534)
+raise SystemExit(main([]))
+"""
 NOW = datetime.datetime(2026, 11, 25, 12, tzinfo=datetime.UTC)
 VERSION_1 = """\
 tmpfs /sys/fs/cgroup tmpfs rw,relatime,mode=755 0 0
@@ -162,6 +172,14 @@ def test_where_no_node_runs_is_told(system: str, user: int, why: str | None) -> 
     """In one sentence."""
     said = why_unavailable(system, user)
     assert said is None if why is None else why in str(said)
+
+
+def test_the_command_ends_with_a_code_of_its_own_where_no_node_runs() -> None:
+    """So that whoever calls it can say that it was skipped."""
+    done = subprocess.run((sys.executable, "-c", WITHOUT_ROOT), capture_output=True, text=True, check=False)  # noqa: S603
+    assert (done.returncode, done.stdout) == (SKIPPED, "")
+    assert done.stderr.startswith("Skipped: A node needs")
+    assert done.stderr.count("\n") == 1
 
 
 def test_packages_are_named_once() -> None:

@@ -11,6 +11,7 @@ from typing import Any, Final
 import pytest
 
 from chart.installing import Installer
+from devcluster.binaries import BINARIES, ensure
 from devcluster.binaries.progress import Progress
 from devcluster.hub import HubServer
 from devcluster.node import Node, NodeUnavailable
@@ -69,6 +70,7 @@ def node(stages: Stages) -> Iterator[Node]:
     with stages.stage("images"):
         archives = ensure_images(IMAGES, progress=Progress())
     with stages.stage("binaries"):
+        ensure([BINARIES["helm"]], progress=Progress())
         node = Node(Progress())
     with ExitStack() as running:
         with stages.stage("node"):

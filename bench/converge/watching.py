@@ -135,5 +135,5 @@ async def _follow(
                 raise BenchmarkError(f"the watch of {path} has failed: {said}")
             take(arrived, event)
     except aiohttp.ClientError as error:
-        raise BenchmarkError(f"the watch of {path} has broken off: {error or type(error).__name__}") from error
+        raise BenchmarkError(f"the watch of {path} has broken off: {str(error) or type(error).__name__}") from error
     raise BenchmarkError(f"the API server has ended the watch of {path}: run fewer objects at once")

@@ -109,7 +109,7 @@ class RuntimeSpec(ApiModel):
     """What an image contains: tags are never parsed."""
 
     name: RuntimeName
-    """mistral-vllm is vLLM with this project's XFORMERS backend; vllm and vllm-cpu are stock."""
+    """mistral-vllm is vLLM with this project's XFORMERS backend, vllm is stock vLLM, vllm-cpu vLLM for the CPU."""
     version: str = Field(min_length=1, max_length=64, pattern=r"^v?[0-9]+\.[0-9]+([.+a-z][0-9A-Za-z.+]*)?$")
     """The vLLM release, such as 0.26.0."""
 

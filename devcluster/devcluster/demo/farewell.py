@@ -18,7 +18,8 @@ def how_to_go_on(place: Place, operator: Operator, *, stays: bool, kept: bool) -
     """Return lines of at most 80 characters, apart from long paths."""
     yield ""
     if place.is_own:
-        yield "No GPU and no vLLM runs here: kwok says that pods run. The rest is real."
+        yield "No GPU and no vLLM runs here: kwok says that pods run, and nobody tells what"
+        yield "they run, so AttentionVerified stays Unknown. The rest is real."
     else:
         yield "The operator runs on this machine; pods need GPUs and images that your cluster can get."
     if not (stays or kept):

@@ -18,7 +18,10 @@ from devcluster.node.packages import check_machine, ensure_packages
 from devcluster.processes import Leash, StartError
 
 _GIB: Final = 2**30
-_FREE_GIB: Final = 25  # vLLM's image twice, in the engine and as an archive, and what a node unpacks
+# vLLM's image is in the engine, in its archive, and in a node packed and unpacked; a kubelet without space runs nothing
+_FIRST_GIB: Final = 30
+_AGAIN_GIB: Final = 15
+_ENGINE: Final = "docker"
 _PROGRAMS: Final = {"debootstrap": "debootstrap", "dockerd": "docker.io"}
 _COMMAND: Final = {"docker": "docker-cli"}  # brought along by docker.io before Debian 13
 
@@ -55,7 +58,7 @@ def ensure_images(
 
 def _build(missing: Mapping[Image, Path], cache: Path, base: str, progress: Progress) -> None:
     half_done = cache / "half-done"  # on the cache's disk: a /tmp in memory has neither room nor device files
-    with Leash(half_done) as leash, DockerEngine(cache / "docker") as engine:
+    with Leash(half_done) as leash, DockerEngine(cache / _ENGINE) as engine:
         if not engine.has(base):
             progress.say("Installing Debian as the images' base: about 1.5 min")
             engine.load_root(debian.install(half_done, leash), base, debian.ENVIRONMENT)
@@ -72,9 +75,10 @@ def _build(missing: Mapping[Image, Path], cache: Path, base: str, progress: Prog
 def _check(cache: Path) -> None:
     check_machine()
     free_gib = shutil.disk_usage(cache).free / _GIB
-    if free_gib < _FREE_GIB:
+    wanted_gib = _AGAIN_GIB if (cache / _ENGINE).exists() else _FIRST_GIB
+    if free_gib < wanted_gib:
         raise ImagesError(
-            f"{cache} has {free_gib:.1f} GiB free, and the images take up to {_FREE_GIB}. "
+            f"{cache} has {free_gib:.1f} GiB free, and images and the node that runs them take up to {wanted_gib}. "
             "Free some, or point XDG_CACHE_HOME to another disk."
         )
 

@@ -165,12 +165,17 @@ def test_a_group_that_cannot_be_made_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("system", "user", "why"),
-    [("Linux", 0, None), ("Linux", 1000, "needs root"), ("Darwin", 0, "needs Linux, and this is Darwin")],
+    ("system", "user", "isolates", "why"),
+    [
+        ("Linux", 0, True, None),
+        ("Linux", 1000, True, "needs root"),
+        ("Linux", 0, False, "the kernel refuses them"),
+        ("Darwin", 0, True, "needs Linux, and this is Darwin"),
+    ],
 )
-def test_where_no_node_runs_is_told(system: str, user: int, why: str | None) -> None:
+def test_where_no_node_runs_is_told(system: str, user: int, isolates: bool, why: str | None) -> None:
     """In one sentence."""
-    said = why_unavailable(system, user)
+    said = why_unavailable(system, user, lambda: isolates)
     assert said is None if why is None else why in str(said)
 
 

@@ -15,7 +15,7 @@ from devcluster.binaries import BINARIES, ensure
 from devcluster.binaries.progress import Progress
 from devcluster.hub import HubServer
 from devcluster.node import Node, NodeUnavailable
-from devcluster.node.images import IMAGES, ensure_images
+from devcluster.node.images import IMAGES, ImagesError, check_room, ensure_images
 from devcluster.node.packages import check_machine
 from e2e.releases import NAMESPACE as OPERATORS
 from e2e.releases import PREVIOUS, Operators, release
@@ -36,7 +36,8 @@ def pytest_sessionstart() -> None:
     """Skip everything where there can be no node."""
     try:
         check_machine()
-    except NodeUnavailable as error:
+        check_room(IMAGES)
+    except (NodeUnavailable, ImagesError) as error:
         pytest.exit(f"make e2e is skipped. {error}", returncode=0)
 
 

@@ -25,12 +25,14 @@ COMPILER: Final = {"gcc": "gcc", "/usr/lib/*/libc.a": "libc6-dev"}
 """What compiles the pause image's one program."""
 
 
-def why_unavailable(system: str, user: int) -> str | None:
-    """Return why no node can run on a system for a user, or None."""
+def why_unavailable(system: str, user: int, may_isolate: Callable[[], bool]) -> str | None:
+    """Return why no node can run on a system for a user, or None; asks for namespaces where nothing else is wrong."""
     if system != "Linux":
         return f"A node needs Linux, and this is {system}: use a virtual machine."
     if user != 0:
         return "A node needs root, for its namespaces and control groups: use sudo."
+    if not may_isolate():
+        return "A node needs namespaces of its own, and the kernel refuses them, as in a container: use a machine."
     return None
 
 
@@ -42,7 +44,7 @@ def check_machine() -> None:
     NodeUnavailable
         Saying why.
     """
-    why = why_unavailable(platform.system(), os.geteuid())
+    why = why_unavailable(platform.system(), os.geteuid(), _may_isolate)
     if why is not None:
         raise NodeUnavailable(why)
 
@@ -73,6 +75,11 @@ def ensure_packages(programs: Mapping[str, str], progress: Progress) -> None:
     _apt_get("install", "--yes", "--no-install-recommends", *missing)
     if still := missing_packages(programs, _is_there):
         raise NodeUnavailable(f"{', '.join(still)} is installed and lacks what a node needs of it.")
+
+
+def _may_isolate() -> bool:
+    command = ("unshare", "--net", "--mount", "--pid", "--fork", "--mount-proc", "true")
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0  # noqa: S603
 
 
 def _is_there(program: str) -> bool:

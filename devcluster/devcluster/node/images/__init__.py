@@ -7,6 +7,6 @@ loads are archives in the cache, under a hash of everything they are made of.
 
 from devcluster.node.images.catalogue import IMAGES, OPERATOR, VLLM_CPU, Image
 from devcluster.node.images.errors import ImagesError
-from devcluster.node.images.store import ensure_images
+from devcluster.node.images.store import check_room, ensure_images
 
-__all__ = ["IMAGES", "OPERATOR", "VLLM_CPU", "Image", "ImagesError", "ensure_images"]
+__all__ = ["IMAGES", "OPERATOR", "VLLM_CPU", "Image", "ImagesError", "check_room", "ensure_images"]

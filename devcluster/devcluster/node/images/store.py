@@ -38,15 +38,15 @@ def ensure_images(
     NodeUnavailable
         When this machine is not Linux, this process not root's, or a Debian package cannot be installed.
     """
-    cache = cache_folder(environment) / "images"
-    base = debian.digest()
-    archives = {image: cache / f"{image.target}-{image.digest(base)}.tar" for image in images}
-    if all(archive.is_file() for archive in archives.values()):
+    cache, base = _cache(environment), debian.digest()
+    archives = _archives(images, cache, base)
+    if _are_there(archives):
         return archives
     with _alone(cache, progress):
         missing = {image: archive for image, archive in archives.items() if not archive.is_file()}
         if missing:
-            _check(cache)
+            check_machine()
+            _check_room(cache)
             ensure_packages(_PROGRAMS, progress)
             ensure_packages(_COMMAND, progress)
             try:
@@ -72,8 +72,33 @@ def _build(missing: Mapping[Image, Path], cache: Path, base: str, progress: Prog
         engine.tidy()
 
 
-def _check(cache: Path) -> None:
-    check_machine()
+def check_room(images: Sequence[Image], *, environment: Mapping[str, str] = os.environ) -> None:
+    """Raise where images are missing and the disk has no room to build them.
+
+    Raises
+    ------
+    ImagesError
+        Saying how much there is, and how much is needed.
+    """
+    cache = _cache(environment)
+    if not _are_there(_archives(images, cache, debian.digest())):
+        cache.mkdir(parents=True, exist_ok=True)
+        _check_room(cache)
+
+
+def _cache(environment: Mapping[str, str]) -> Path:
+    return cache_folder(environment) / "images"
+
+
+def _archives(images: Sequence[Image], cache: Path, base: str) -> dict[Image, Path]:
+    return {image: cache / f"{image.target}-{image.digest(base)}.tar" for image in images}
+
+
+def _are_there(archives: Mapping[Image, Path]) -> bool:
+    return all(archive.is_file() for archive in archives.values())
+
+
+def _check_room(cache: Path) -> None:
     free_gib = shutil.disk_usage(cache).free / _GIB
     wanted_gib = _AGAIN_GIB if (cache / _ENGINE).exists() else _FIRST_GIB
     if free_gib < wanted_gib:

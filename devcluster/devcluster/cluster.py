@@ -153,7 +153,11 @@ class Cluster:
         return self.kubectl("apply", "--server-side", f"--field-manager={manager}", "-f", "-", stdin=text)
 
     def kubeconfig_for_service_account(self, namespace: str, name: str, *, seconds: int = 7200) -> Path:
-        """Write a kubeconfig with a token of a ServiceAccount, and with nothing else."""
+        """Write a kubeconfig with a token of a ServiceAccount, and with nothing else.
+
+        Waits for the account: a namespace's own, ``default``, comes a moment after the namespace.
+        """
+        self.kubectl("wait", "--for=create", f"serviceaccount/{name}", f"--namespace={namespace}", "--timeout=30s")
         token = self.kubectl("create", "token", name, f"--namespace={namespace}", f"--duration={seconds}s").strip()
         shown = json.loads(self.kubectl("config", "view", "--raw", "--minify", "--flatten", "-o", "json"))
         path = self.folder / f"{namespace}-{name}.kubeconfig"

@@ -1,7 +1,8 @@
 """Whether objects that fail slow down those that do not: how long a healthy one waits for its Deployment, in one run.
 
-One operator on etcd and kube-apiserver alone. By turns a burst of healthy objects is measured alone, and beside as many
-that fail in every way at once, their pods ending anew as often as Kubernetes lets them; the medians are compared.
+One operator on etcd and kube-apiserver alone. By turns a burst of healthy objects is measured beside as many that are
+well, and beside as many that fail in every way at once, their pods ending anew as often as Kubernetes lets them; the
+medians are compared.
 """
 
 import argparse
@@ -27,7 +28,7 @@ from devcluster.binaries.progress import Progress
 from devcluster.controlplane import KINDS, ControlPlane
 
 _RESULTS: Final = Path("bench/results/failing.json")
-_TURNS: Final = 2
+_TURNS: Final = 3
 _TIMEOUT_SECONDS: Final = 120.0  # for a burst, which takes seconds
 _ROUND_SECONDS: Final = 10.0  # the shortest back-off of a container that ends
 _LABELS: Final = {"app.kubernetes.io/managed-by": "mistral-operator", "app.kubernetes.io/name": "vllm"}
@@ -52,8 +53,8 @@ def _unscheduled(message: str) -> dict[str, Any]:
     return {"phase": "Pending", "conditions": [condition]}
 
 
-def _states() -> list[dict[str, Any]]:
-    """Return what pods may show: a container's status, or a pod's."""
+def failures() -> list[dict[str, Any]]:
+    """Return what pods that fail may show: a container's status, or a pod's."""
     return [
         _ended("Error", 1, "OutOfMemoryError: CUDA out of memory. Tried to allocate 112.00 MiB."),
         _ended("Error", 1),  # its log is asked for
@@ -68,6 +69,11 @@ def _states() -> list[dict[str, Any]]:
     ]
 
 
+def well() -> list[dict[str, Any]]:
+    """Return what a pod that serves shows."""
+    return [{"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}]
+
+
 def _status(state: dict[str, Any]) -> dict[str, Any]:
     if "phase" in state:
         return {"status": state}
@@ -75,12 +81,18 @@ def _status(state: dict[str, Any]) -> dict[str, Any]:
     return {"status": {"phase": "Running", "containerStatuses": [container]}}
 
 
-class Failing:
-    """Objects whose pods fail, each in one of the ways there are."""
+_NEIGHBOURS: Final = {"well": well, "failing": failures}
 
-    def __init__(self, api: ApiServer, creator: Creator, names: list[str]) -> None:
+
+class Neighbours:
+    """Objects whose pods are each in one of several states, and come into it anew again and again."""
+
+    def __init__(
+        self, api: ApiServer, creator: Creator, names: list[str], states: Callable[[], list[dict[str, Any]]]
+    ) -> None:
         self._api = api
         self._creator = creator
+        self._states = states
         self.names = names
 
     async def create(self) -> None:
@@ -90,31 +102,31 @@ class Failing:
             metadata = {"name": name, "labels": {**_LABELS, "app.kubernetes.io/instance": name}}
             spec = {"containers": [{"name": "vllm", "image": "a"}]}
             await self._api.create(_PODS, {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
-        await self._fail(pause_seconds=0)
+        await self._change(pause_seconds=0)
 
     @asynccontextmanager
     async def again_and_again(self, check: Check) -> AsyncIterator[Check]:
-        """Let every pod fail anew each round; yield a check that raises when they do so no more, too."""
-        failing = asyncio.create_task(self._keep_failing())
+        """Let every pod change anew each round; yield a check that raises when they do so no more, too."""
+        changing = asyncio.create_task(self._keep_changing())
 
         def check_all() -> None:
             check()
-            if failing.done():
-                failing.result()
+            if changing.done():
+                changing.result()
 
         try:
             yield check_all
             check_all()
         finally:
-            failing.cancel()
-            await asyncio.wait([failing])
+            changing.cancel()
+            await asyncio.wait([changing])
 
-    async def _keep_failing(self) -> None:
+    async def _keep_changing(self) -> None:
         while True:
-            await self._fail(_ROUND_SECONDS / len(self.names))
+            await self._change(_ROUND_SECONDS / len(self.names))
 
-    async def _fail(self, pause_seconds: float) -> None:
-        for name, state in zip(self.names, itertools.cycle(_states()), strict=False):
+    async def _change(self, pause_seconds: float) -> None:
+        for name, state in zip(self.names, itertools.cycle(self._states()), strict=False):
             await self._api.patch_status(_PODS, name, _status(state))
             await asyncio.sleep(pause_seconds)
 
@@ -133,7 +145,7 @@ async def _measure(
     async with ApiServer.of(plane) as api:
         resource = await api.resource(template["apiVersion"], template["kind"], NAMESPACE)
         creator = Creator(api, resource, template, None)
-        alone, beside = [], []
+        seconds: dict[str, list[float]] = {name: [] for name in _NEIGHBOURS}
         async with watching(api, resource, wishes) as (sightings, check_watches):
 
             def check() -> None:
@@ -146,26 +158,25 @@ async def _measure(
             _say(f"{count} healthy objects, to warm up")
             await burst("cold")
             # by turns: the more objects there are, the longer everything takes
-            for turn in range(_TURNS):
-                _say(f"turn {turn + 1} of {_TURNS}: {count} healthy objects alone")
-                alone.append(await burst(f"alone-{turn}"))
-                failing = Failing(api, creator, [f"failing-{turn}-{n:05d}" for n in range(count)])
-                _say(f"turn {turn + 1} of {_TURNS}: {count} objects that fail, then as many healthy ones beside them")
-                sightings.expect(failing.names)
-                await failing.create()
+            for turn, (kind, states) in itertools.product(range(_TURNS), _NEIGHBOURS.items()):
+                _say(f"turn {turn + 1} of {_TURNS}: {count} healthy objects beside {count} that are {kind}")
+                names = [f"{kind}-{turn}-{n:05d}" for n in range(count)]
+                neighbours = Neighbours(api, creator, names, states)
+                sightings.expect(names)
+                await neighbours.create()
                 await sightings.converged(_TIMEOUT_SECONDS, check)
-                async with failing.again_and_again(check) as check_all:
+                async with neighbours.again_and_again(check) as check_all:
                     await asyncio.sleep(2 * _ROUND_SECONDS)
-                    beside.append(await burst(f"beside-{turn}", check_all))
+                    seconds[kind].append(await burst(f"beside-{kind}-{turn}", check_all))
                 # in a thread: the API server ends watches that nobody reads for a while
-                await asyncio.to_thread(_check_that_causes_are_told, plane, failing.names)
-                await asyncio.to_thread(_delete, plane, failing.names)
+                if kind == "failing":
+                    await asyncio.to_thread(_check_that_causes_are_told, plane, names)
+                await asyncio.to_thread(_delete, plane, names)
                 await asyncio.sleep(_ROUND_SECONDS)
     return {
         "objects": count,
-        "alone_p50_seconds": alone,
-        "beside_failing_p50_seconds": beside,
-        "ratio": statistics.median(beside) / statistics.median(alone),
+        **{f"beside_{kind}_p50_seconds": each for kind, each in seconds.items()},
+        "ratio": statistics.median(seconds["failing"]) / statistics.median(seconds["well"]),
         "resident_mib": process.usage().resident_bytes / 2**20,
     }
 
@@ -193,7 +204,7 @@ def _check_that_causes_are_told(plane: ControlPlane, names: list[str]) -> None:
         for condition in body.get("status", {}).get("conditions", ())
         if condition["type"] == "Available"
     }
-    states = itertools.cycle(_states())
+    states = itertools.cycle(failures())
     silent = {name for name, state in zip(names, states, strict=False) if state == _SILENT}
     untold = [name for name in names if reasons.get(name, "NoPodAvailable") == "NoPodAvailable" and name not in silent]
     if untold:
@@ -211,7 +222,7 @@ def _shown(seconds: list[float]) -> str:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("-n", type=int, default=100, help="healthy objects of a burst, and objects that fail")
+    parser.add_argument("-n", type=int, default=100, help="healthy objects of a burst, and objects beside them")
     parser.add_argument("--json", type=Path, default=_RESULTS, help="where the figures are written")
     arguments = parser.parse_args()
     with (
@@ -235,9 +246,9 @@ def main() -> None:
                 raise SystemExit(f"Error: {error}\n{process.end_of_log()}") from error
     arguments.json.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
     print(f"apply to Deployment, p50 of {arguments.n} healthy objects at once")  # noqa: T201
-    print(f"  alone                                {_shown(figures['alone_p50_seconds'])}")  # noqa: T201
-    print(f"  beside {arguments.n} that fail in every way     {_shown(figures['beside_failing_p50_seconds'])}")  # noqa: T201
-    print(f"  ratio                                {figures['ratio']:.2f}")  # noqa: T201
+    print(f"  beside {arguments.n} that are well           {_shown(figures['beside_well_p50_seconds'])}")  # noqa: T201
+    print(f"  beside {arguments.n} that fail in every way  {_shown(figures['beside_failing_p50_seconds'])}")  # noqa: T201
+    print(f"  ratio                              {figures['ratio']:.2f}")  # noqa: T201
 
 
 if __name__ == "__main__":

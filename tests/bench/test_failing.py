@@ -11,7 +11,7 @@ import pytest
 from bench.converge.api import ApiServer, Resource
 from bench.converge.creating import NAMESPACE, Creator
 from bench.converge.errors import BenchmarkError
-from bench.failing import Failing
+from bench.failing import Neighbours, failures
 from mistral_operator.cluster.resources import MISTRAL_DEPLOYMENTS, PODS
 from unit.api_server import ApiServer as Server
 
@@ -20,7 +20,7 @@ class World(NamedTuple):
     """An API server, and what fails on it."""
 
     server: Server
-    failing: Failing
+    failing: Neighbours
 
     def failures(self) -> int:
         """Return how often pods have been made to fail."""
@@ -33,7 +33,8 @@ async def world() -> AsyncIterator[World]:
     async with Server() as server, aiohttp.ClientSession(server.url) as session:
         resource = Resource(MISTRAL_DEPLOYMENTS.kind, MISTRAL_DEPLOYMENTS.plural, MISTRAL_DEPLOYMENTS.path(NAMESPACE))
         api, template = ApiServer(session), {"apiVersion": "v1", "kind": "Any", "spec": {}}
-        failing = Failing(api, Creator(api, resource, template, None), [f"m-{number}" for number in range(100)])
+        names = [f"m-{number}" for number in range(100)]
+        failing = Neighbours(api, Creator(api, resource, template, None), names, failures)
         await failing.create()
         yield World(server, failing)
 
@@ -59,7 +60,7 @@ def test_they_fail_again_and_again() -> None:
             assert on.failures() == 100
             with pytest.raises(LookupError):
                 await fail_until(on, 103, end=LookupError)
-            assert not [one for one in asyncio.all_tasks() if "_keep_failing" in repr(one)]
+            assert not [one for one in asyncio.all_tasks() if "_keep_changing" in repr(one)]
 
     asyncio.run(test())
 

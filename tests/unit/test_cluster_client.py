@@ -17,7 +17,15 @@ from mistral_operator.cluster.errors import (
     RefusedError,
     UnreachableError,
 )
-from mistral_operator.cluster.resources import DEPLOYMENTS, MISTRAL_DEPLOYMENTS, NODES, PODS, SERVICES, Resource
+from mistral_operator.cluster.resources import (
+    DEPLOYMENTS,
+    MISTRAL_DEPLOYMENTS,
+    NODES,
+    PODS,
+    SECRETS,
+    SERVICES,
+    Resource,
+)
 from unit.api_server import ApiServer, Fault, on_server
 from unit.virtual_time import now
 
@@ -45,6 +53,20 @@ def body(name: str = "m", **more: object) -> dict[str, object]:
 def test_paths(resource: Resource, arguments: tuple[str | None, ...], path: str) -> None:
     """The core group is apart, and nodes have no namespace."""
     assert resource.path(*arguments) == path
+
+
+@pytest.mark.parametrize("name", ["../../other/secrets/s", "s?watch=true", "s#", "s%2F"])
+def test_no_name_leads_elsewhere(name: str) -> None:
+    """What a spec calls the name of a Secret reaches no other namespace and no other request."""
+
+    async def test(server: ApiServer) -> None:
+        cluster = await server.cluster()
+        for namespace in ("ns", "other"):
+            server.put(SECRETS, {"metadata": {"namespace": namespace, "name": "s"}})
+        assert await cluster.get(SECRETS, "ns", "s") is not None
+        assert await cluster.get(SECRETS, "ns", name) is None
+
+    on_server(test)
 
 
 def test_what_is_not_there_is_none() -> None:

@@ -1,6 +1,7 @@
 """The closed set of kinds the operator deals with, and where the API server keeps them."""
 
 from typing import Final, NamedTuple
+from urllib.parse import quote
 
 from mistral_operator.api import names
 
@@ -24,12 +25,16 @@ class Resource(NamedTuple):
         return self.api_version.rpartition("/")[2]
 
     def path(self, namespace: str | None = None, name: str | None = None, subresource: str | None = None) -> str:
-        """Return the path of the collection, of one object, or of its subresource."""
-        parts = ["apis" if self.group else "api", self.api_version]
+        """Return the path of the collection, of one object, or of its subresource.
+
+        Names come out of specs and of other people's objects: whatever stands in one, it names an object of this
+        namespace and kind, and no other path.
+        """
+        parts = ["apis" if self.group else "api", *self.api_version.split("/")]
         if self.namespaced and namespace is not None:
             parts += ["namespaces", namespace]
         parts += [part for part in (self.plural, name, subresource) if part is not None]
-        return "/" + "/".join(parts)
+        return "/" + "/".join(quote(part, safe="") for part in parts)
 
 
 MISTRAL_DEPLOYMENTS: Final = Resource(names.API_VERSION, names.KIND, names.PLURAL)

@@ -51,6 +51,8 @@ REFUSED: Final[Mapping[str, tuple[Body, str]]] = {
     "absolute path": ({"model": {"source": "PVC", "path": "/m"}, "storage": PVC}, "stays in it"),
     "no way to roll": ({"rollout": {"maxSurge": 0, "maxUnavailable": 0}}, "spec.rollout"),
     "no way in percent": ({"rollout": {"maxSurge": "0%", "maxUnavailable": "0%"}}, "spec.rollout"),
+    "Secret elsewhere": ({"apiKeySecretRef": {"name": "../../b/secrets/s", "key": "k"}}, "spec.apiKeySecretRef.name"),
+    "key of no Secret": ({"hfTokenSecretRef": {"name": "hf", "key": "a/b"}}, "spec.hfTokenSecretRef.key"),
     "affinity misspelt": ({"affinity": {"nodeAfinity": {}}}, "nodeAfinity"),
 }  # fmt: skip
 ACCEPTED: Final[Mapping[str, Body]] = {

@@ -132,9 +132,9 @@ class ImageSpec(ApiModel):
 class SecretKeyRef(ApiModel):
     """One key of a Secret in the object's namespace."""
 
-    name: str = Field(min_length=1, max_length=253)
+    name: str = Field(min_length=1, max_length=253, pattern=r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?$")
     """Name of the Secret."""
-    key: str = Field(min_length=1, max_length=253)
+    key: str = Field(min_length=1, max_length=253, pattern=r"^[-._A-Za-z0-9]+$")
     """Key in it."""
 
 

@@ -141,6 +141,7 @@ def test_no_nodes_are_not_unreadable_nodes() -> None:
         ("nvidia.com/gpu", "nvidia.com/gpu"),
         ("nvidia.com/gpu.shared", "nvidia.com/gpu"),
         ("nvidia.com/mig-3g.71gb", "nvidia.com/mig-3g.71gb"),
+        ("nvidia.com/mig-3g.71gb.shared", "nvidia.com/mig-3g.71gb"),
     ],
 )
 def test_labels(resource: str, prefix: str) -> None:

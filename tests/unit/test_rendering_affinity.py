@@ -14,6 +14,7 @@ A100_40 = gpus("NVIDIA-A100-SXM4-40GB", "8.0", 40)
 H100_HBM3 = gpus("NVIDIA-H100", "9.0", 79.6)
 H100_HBM2E = gpus("NVIDIA-H100", "9.0", 93.6)
 MIG = gpus("NVIDIA-H200-MIG-3g.71gb", "9.0", 70, resource="nvidia.com/mig-3g.71gb")
+SHARED_MIG = gpus("NVIDIA-H200-MIG-3g.71gb-SHARED", "9.0", 70, resource="nvidia.com/mig-3g.71gb.shared")
 ZONE_A = {"matchExpressions": [{"key": "zone", "operator": "In", "values": ["a"]}]}
 ZONE_B = {"matchExpressions": [{"key": "zone", "operator": "In", "values": ["b"]}]}
 Labels = Mapping[str, str]
@@ -24,7 +25,7 @@ def labels(gpu: GpuClass, **more: str) -> dict[str, str]:
     assert gpu.product is not None
     assert gpu.memory_bytes is not None
     assert gpu.compute_capability is not None
-    prefix = gpu.resource_name if "mig" in gpu.resource_name else "nvidia.com/gpu"
+    prefix = gpu.resource_name.removesuffix(".shared") if "mig" in gpu.resource_name else "nvidia.com/gpu"
     return {
         f"{prefix}.product": gpu.product,
         f"{prefix}.memory": str(gpu.memory_bytes >> 20),
@@ -70,6 +71,13 @@ def _expression_holds(expression: Mapping[str, Any], node: Labels) -> bool:
         ),
         pytest.param(
             [MIG], {"gpu": {"resourceName": "nvidia.com/mig-3g.71gb"}}, [MIG], [H200], id="a MIG profile's own labels"
+        ),
+        pytest.param(
+            [SHARED_MIG],
+            {"gpu": {"resourceName": SHARED_MIG.resource_name}},
+            [SHARED_MIG],
+            [MIG, H200],
+            id="the labels of a profile do not tell by their name that it is shared",
         ),
     ],
 )

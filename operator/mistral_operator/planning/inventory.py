@@ -51,12 +51,11 @@ def gpus_of_node(node: Mapping[str, Any]) -> frozenset[GpuClass]:
     for resource, amount in allocatable.items():
         if not resource.startswith(_VENDOR) or not str(amount).isdigit() or int(amount) == 0:
             continue
-        prefix = resource if resource.startswith(_MIG) else "nvidia.com/gpu"
-        product = labels.get(f"{prefix.removesuffix(_SHARED)}.product")
+        product = labels.get(product_label(resource))
         if product is None:
             continue  # nothing is known of it: a plan on the spec alone is honest, a plan on a guess is not
-        memory = labels.get(f"{prefix.removesuffix(_SHARED)}.memory", "")
-        replicas = labels.get(f"{prefix.removesuffix(_SHARED)}.replicas", "")
+        memory = labels.get(memory_label(resource), "")
+        replicas = labels.get(f"{_described_by(resource)}.replicas", "")
         shared_by = max(1, int(replicas)) if replicas.isdigit() else 1
         found.add(
             GpuClass(
@@ -73,12 +72,17 @@ def gpus_of_node(node: Mapping[str, Any]) -> frozenset[GpuClass]:
 
 def product_label(resource_name: str) -> str:
     """Return the node label that tells the product behind an extended resource."""
-    return f"{resource_name}.product" if resource_name.startswith(_MIG) else "nvidia.com/gpu.product"
+    return f"{_described_by(resource_name)}.product"
 
 
 def memory_label(resource_name: str) -> str:
     """Return the node label that tells the memory, in MiB, behind an extended resource."""
-    return f"{resource_name}.memory" if resource_name.startswith(_MIG) else "nvidia.com/gpu.memory"
+    return f"{_described_by(resource_name)}.memory"
+
+
+def _described_by(resource_name: str) -> str:
+    """Return what the labels of an extended resource begin with: a MIG profile has its own, shared or not."""
+    return resource_name.removesuffix(_SHARED) if resource_name.startswith(_MIG) else "nvidia.com/gpu"
 
 
 def _compute_capability(labels: Mapping[str, str]) -> ComputeCapability | None:

@@ -2,9 +2,12 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
+from kubernetes.aio.client import ApiClient, Configuration
+
+from mistral_operator.cluster.client import Cluster
 from mistral_operator.cluster.resources import PODS
 from mistral_operator.controller.crash_logs import Causes, CrashLogs
 from mistral_operator.controller.keys import Key
@@ -108,6 +111,39 @@ def test_a_kubelet_that_does_not_answer() -> None:
             assert asyncio.get_running_loop().time() - begun < 11
             causes = at.logs.look(OWNER, pods)
             assert (len(causes.found), causes.unread) == (1, frozenset())
+
+    on_server(test)
+
+
+class Faulty(Cluster):
+    """A cluster with a log of which nobody thought."""
+
+    async def text(self, path: str, query: Mapping[str, str] | None = None) -> str:
+        """Fail at the first pod's."""
+        if "/m-1/" in path:
+            raise RuntimeError("nobody foresaw this")
+        return await super().text(path, query)
+
+
+def test_a_fault_ends_no_others_reading() -> None:
+    """It is told with its traceback, the pod is judged by what it says itself, and the next log is read."""
+
+    async def test(server: ApiServer) -> None:
+        due: asyncio.Queue[Key] = asyncio.Queue()
+        log, told = captured_log()
+        server.faults.append(Fault("GET", 200, raw=LOG, plural="pods"))
+        async with ApiClient(Configuration(host=server.url)) as client:
+            logs = CrashLogs(Faulty(client), due.put_nowait, log)
+            reading = asyncio.create_task(logs.run())
+            for name in ("m-1", "m-2"):
+                logs.look(Key("ns", name), [crashed(name)])
+                async with asyncio.timeout(30):
+                    assert await due.get() == Key("ns", name)
+            assert logs.look(Key("ns", "m-1"), [crashed("m-1")]) == Causes({}, frozenset())
+            assert logs.look(Key("ns", "m-2"), [crashed("m-2")]).found
+            assert [(entry["log_level"], entry["pod"]) for entry in told.entries] == [("error", "ns/m-1")]
+            reading.cancel()
+            await asyncio.wait([reading])
 
     on_server(test)
 

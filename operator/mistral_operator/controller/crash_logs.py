@@ -107,7 +107,10 @@ class CrashLogs:
                 self._want(owner)
 
     async def _read(self, pod: _Pod) -> str:
-        """Return why a run ended; empty where its log cannot be read, for nothing else would be said then either."""
+        """Return why a run ended; empty where its log cannot be read, for nothing else would be said then either.
+
+        Neither does a log that nobody foresaw end the others' reading, and the process with it.
+        """
         query = {
             "container": pod.wanted.container,
             "previous": str(pod.wanted.previous).lower(),
@@ -117,7 +120,9 @@ class CrashLogs:
         try:
             async with asyncio.timeout(_TIMEOUT_SECONDS):
                 text = await self._cluster.text(PODS.path(pod.pod.namespace, pod.pod.name, "log"), query)
+            return root_cause(text[-_BYTES:], pod.wanted.exit_code)[:_KEPT] if text.strip() else ""
         except (ClusterError, TimeoutError) as error:
             self._log.debug("a log could not be read", pod=str(pod.pod), error=str(error))
-            return ""
-        return root_cause(text[-_BYTES:], pod.wanted.exit_code)[:_KEPT] if text.strip() else ""
+        except Exception:  # noqa: BLE001 - told with its traceback, and other logs are read all the same
+            self._log.exception("could not read a log: this is a fault in the operator", pod=str(pod.pod))
+        return ""

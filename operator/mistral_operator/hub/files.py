@@ -6,6 +6,7 @@ does for vLLM.
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -85,23 +86,21 @@ def sort_files(names: Iterable[str]) -> SortedFiles:
 def missing_shard(names: Iterable[str]) -> str | None:
     """Return the name of a shard that the others' names promise and that is not there."""
     present = set(names)
-    for name in sorted(present):
-        shard = _SHARD.fullmatch(name)
-        if shard is None:
-            continue
+    shards = [shard for name in sorted(present) if (shard := _SHARD.fullmatch(name)) is not None]
+    found = Counter(map(_checkpoint, shards))
+    for shard in shards:
         count, width = int(shard["count"]), len(shard["number"])
         # counting is enough: names are unique, so as many as promised are all of them
-        if count > sum(_promises(other, shard) for other in present):
-            for number in range(1, count + 1):
-                expected = f"{shard['stem']}-{number:0{width}}-of-{shard['count']}{shard['suffix']}"
-                if expected not in present:
-                    return expected
+        if count > found[_checkpoint(shard)]:
+            numbers = range(1, count + 1)
+            promised = (f"{shard['stem']}-{number:0{width}}-of-{shard['count']}{shard['suffix']}" for number in numbers)
+            return next(name for name in promised if name not in present)
     return None
 
 
-def _promises(name: str, shard: re.Match[str]) -> bool:
-    other = _SHARD.fullmatch(name)
-    return other is not None and all(other[group] == shard[group] for group in ("stem", "count", "suffix"))
+def _checkpoint(shard: re.Match[str]) -> tuple[str, ...]:
+    """Return what the shards of one checkpoint have in common."""
+    return shard["stem"], shard["count"], shard["suffix"]
 
 
 def _matches(name: str, patterns: Iterable[str]) -> bool:

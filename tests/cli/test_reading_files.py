@@ -31,6 +31,8 @@ WRONG_FILES = {
     "other kinds alone": (text_of({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}}), "holds no"),
     "no YAML": ("a: [", "neither YAML nor JSON"),
     "no object": ("- 1", "is no object"),
+    "a List of no list": ("{kind: List, items: 5}", "5 is no object"),
+    "objects without an end": ('{"a":' * 100_000, "neither YAML nor JSON"),
     "a tag of Python's": ("!!python/object/apply:os.getcwd []", "neither YAML nor JSON"),
     "no metadata": (f"{{apiVersion: {API_VERSION}, kind: MistralDeployment}}", "metadata.name: is required"),
     "no spec": (f"{{apiVersion: {API_VERSION}, kind: MistralDeployment, metadata: {{name: m}}}}", "spec: must be an"),

@@ -73,7 +73,7 @@ def _documents(text: str, shown: str) -> list[Any]:
     try:
         if text.lstrip().startswith("{"):
             return [json.loads(text)]  # YAML takes most JSON, but no tabs
-    except ValueError:
+    except (ValueError, RecursionError):
         pass  # YAML has flow mappings too, and its error says where
     try:
         return [document for document in yaml.safe_load_all(text) if document is not None]
@@ -86,7 +86,8 @@ def _objects(documents: Iterable[Any]) -> Iterator[Any]:
     """Yield every object; kubectl prints several as one List."""
     for document in documents:
         if isinstance(document, Mapping) and document.get("kind") == "List":
-            yield from document.get("items") or ()
+            items = document.get("items") or []
+            yield from items if isinstance(items, list) else [items]
         else:
             yield document
 

@@ -10,14 +10,14 @@ from datetime import datetime
 from typing import Final
 
 from mistral_operator.api import names
+from mistral_operator.api.shortening import shortened_bytes
 from mistral_operator.cluster.client import Cluster, Manifest
 from mistral_operator.cluster.errors import ClusterError
 from mistral_operator.cluster.resources import EVENTS
 from mistral_operator.controller.keys import Key
 from mistral_operator.status.transitions import Note
 
-_LONGEST_NOTE: Final = 1024  # bytes; validation of events.k8s.io/v1
-_CUT: Final = "…"
+_LONGEST_NOTE_BYTES: Final = 1024  # validation of events.k8s.io/v1
 
 
 def event_of(note: Note, key: Key, uid: str, instance: str, now: datetime) -> Manifest:
@@ -32,7 +32,7 @@ def event_of(note: Note, key: Key, uid: str, instance: str, now: datetime) -> Ma
         "type": "Warning" if note.warning else "Normal",
         "reason": note.reason,
         "action": note.action,
-        "note": _cut(note.message),
+        "note": shortened_bytes(note.message, _LONGEST_NOTE_BYTES),
         "regarding": {
             "apiVersion": names.API_VERSION,
             "kind": names.KIND,
@@ -41,13 +41,6 @@ def event_of(note: Note, key: Key, uid: str, instance: str, now: datetime) -> Ma
             "uid": uid,
         },
     }
-
-
-def _cut(text: str) -> str:
-    written = text.encode()
-    if len(written) <= _LONGEST_NOTE:
-        return text
-    return written[: _LONGEST_NOTE - len(_CUT.encode())].decode(errors="ignore") + _CUT
 
 
 async def tell(cluster: Cluster, event: Manifest) -> ClusterError | None:

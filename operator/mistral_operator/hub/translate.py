@@ -21,6 +21,7 @@ from huggingface_hub.errors import (
 )
 from huggingface_hub.utils import parse_ratelimit_headers  # type: ignore[attr-defined]  # exported lazily
 
+from mistral_operator.api.shortening import shortened
 from mistral_operator.hub.errors import (
     ACCESS_ADVICE,
     BadTokenError,
@@ -44,7 +45,7 @@ else:
     # huggingface_hub's promise to libraries built on it: whichever HTTP client this release of it uses
     from huggingface_hub.utils import httpx
 
-_MAX_WORDS: Final = 200  # of a server's own explanation, in characters: a proxy's may be a whole page
+_LONGEST: Final = 200  # of a server's own explanation, in characters: a proxy's may be a whole page
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +148,7 @@ def _token_sent(error: HfHubHTTPError) -> bool:
 
 def _status_and_words(error: HfHubHTTPError) -> str:
     status = f"HTTP status {error.response.status_code}"
-    words = " ".join((error.server_message or "").split())[:_MAX_WORDS].rstrip(".")
+    words = shortened(" ".join((error.server_message or "").split()).rstrip("."), _LONGEST)
     return f"{status}: {words}" if words else status
 
 

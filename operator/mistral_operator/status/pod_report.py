@@ -9,7 +9,9 @@ from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationE
 from pydantic.alias_generators import to_camel
 from pydantic.dataclasses import dataclass
 
-_LONGEST: Final = 200
+from mistral_operator.api.shortening import shortened
+
+_LONGEST: Final = 200  # characters
 _CONFIG: Final = ConfigDict(alias_generator=to_camel, extra="ignore")
 
 _Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
@@ -23,8 +25,7 @@ class NoReportError(Exception):
 def one_line(text: str) -> str:
     """Return a pod's words as they may stand in a message."""
     line = "".join(letter if letter.isprintable() else " " for letter in text[: 2 * _LONGEST])
-    line = " ".join(line.split())
-    return line if len(line) <= _LONGEST else line[: _LONGEST - 1] + "…"
+    return shortened(" ".join(line.split()), _LONGEST)
 
 
 def _first(warnings: tuple[str, ...]) -> tuple[str, ...]:

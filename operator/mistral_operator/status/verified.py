@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from mistral_operator.api.conditions import ConditionType, ConditionValue, Reason, false, true, unknown
+from mistral_operator.api.shortening import shortened
 from mistral_operator.api.status import AttentionStatus, MistralDeploymentStatus, ObservedAttention, Resolved
 from mistral_operator.planning.frozen import plan_digest
 from mistral_operator.status.conditions import value_of
@@ -15,7 +16,7 @@ from mistral_operator.status.pod_report import LayersAlike, PodReport
 from mistral_vllm.backends import AUTO
 from mistral_vllm.layer_types import LayerType
 
-_LONGEST: Final = 400
+_LONGEST: Final = 400  # characters of a message
 _NOT_ASKED: Final = unknown(Reason.NOT_ASKED_YET, "no pod of this plan has been ready to be asked")
 _AS_PLANNED: Final = "pods run the attention that was planned"
 
@@ -98,7 +99,7 @@ def _worst(
     for pod, report in reports:
         found = differences(planned, report)
         if found:
-            return false(Reason.ATTENTION_DIFFERS, _cut(f"pod {pod}: {'; '.join(found)}")), report
+            return false(Reason.ATTENTION_DIFFERS, shortened(f"pod {pod}: {'; '.join(found)}", _LONGEST)), report
     if any(answer is None for _, answer in asked):
         return before or _NOT_ASKED, None
     for _, answer in asked:
@@ -107,7 +108,7 @@ def _worst(
     if not reports:
         return before if before is not None and before.is_false else _NOT_ASKED, None
     warned = next((f"; pod {pod} warns: {one.warnings[0]}" for pod, one in reports if one.warnings), "")
-    return true(Reason.ATTENTION_AS_PLANNED, _cut(f"{_AS_PLANNED}{warned}")), reports[0][1]
+    return true(Reason.ATTENTION_AS_PLANNED, shortened(f"{_AS_PLANNED}{warned}", _LONGEST)), reports[0][1]
 
 
 def _missing(kind: LayerType, wanted: int, window: int | None, planned: AttentionStatus, told: PodReport) -> list[str]:
@@ -134,7 +135,3 @@ def _differs(alike: LayersAlike, window: int | None, backend: str) -> list[str]:
 
 def _window(tokens: int | None) -> str:
     return "no window" if tokens is None else f"a window of {tokens} tokens"
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"

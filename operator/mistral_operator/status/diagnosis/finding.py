@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple
 
 from mistral_operator.api.pod_reasons import PodReason
+from mistral_operator.api.shortening import shortened
 
 LONGEST: Final = 300  # characters of a message about an object whose name is not a long one
 _SUBJECT: Final = 42  # of them for its name, whatever it is: a pod's successor must not say the same in fewer words
-_CUT: Final = "…"
 _MOVING: Final = (
     (re.compile(r" ?\(Request ID: [^)]*\)"), ""),
     (re.compile(r"(?i)\b(request[- ]?id|trace[- ]?id)[:=] ?\S+"), r"\1 …"),
@@ -73,4 +73,4 @@ def say(subject: str, finding: Finding) -> str:
     ending = f"; {finding.next_step}" if finding.next_step else ""
     room = LONGEST - _SUBJECT - len(ending)
     cause = steady(finding.cause).rstrip(".;, ")
-    return f"{subject}: {cause if len(cause) <= room else cause[: room - 1].rstrip() + _CUT}{ending}"
+    return f"{subject}: {shortened(cause, room)}{ending}"

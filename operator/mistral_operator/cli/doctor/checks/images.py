@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from mistral_operator.api.shortening import shortened
 from mistral_operator.cli.doctor.facts import Body, PullSecret, Unread
 from mistral_operator.cli.doctor.finding import Check, Finding, ok, problem, warning
 from mistral_operator.cli.doctor.reasons import DoctorReason
@@ -18,7 +19,7 @@ _PULL_REASONS: Final = frozenset(
     {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError",
      "RegistryUnavailable", "SignatureValidationFailed"}
 )  # fmt: skip
-_LONGEST: Final = 300
+_LONGEST: Final = 300  # characters of what a kubelet says
 _SHOWN: Final = 3
 
 
@@ -51,7 +52,7 @@ def _stuck(pods: Sequence[Body]) -> Iterator[Finding]:
     for (namespace, image), found in waiting.items():
         name, reason, words = found[0]
         more = f" and {len(found) - 1} more" if len(found) > 1 else ""
-        message = f"cannot pull {image}: {' '.join(words.split())[:_LONGEST] or reason}"
+        message = f"cannot pull {image}: {shortened(' '.join(words.split()), _LONGEST) or reason}"
         step = (
             "Check that this image exists and that the node reaches its registry; a private one needs "
             "spec.imagePullSecrets"

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from mistral_operator.api.spec import SecretKeyRef
+from mistral_operator.cli.cluster_ending import cluster_refusals
 from mistral_operator.cli.ending import ExitCode, Refused
 from mistral_operator.cluster.client import Cluster
-from mistral_operator.cluster.connection import NoClusterError, connect
+from mistral_operator.cluster.connection import connect
 from mistral_operator.cluster.contexts import namespace_of
-from mistral_operator.cluster.errors import ClusterError, ForbiddenError
 from mistral_operator.cluster.resources import NODES
 from mistral_operator.controller.tokens import TokenError, Tokens
 from mistral_operator.planning.inventory import Inventory, gpus_of_node, inventory_of
@@ -36,17 +36,9 @@ def read_cluster(context: str, wanted: Sequence[WantedToken] = ()) -> ClusterFac
     Refused
         When there is no such context, or the API server does not answer or does not let its nodes be read.
     """
-    try:
+    step = "Use a context that may list nodes, or describe the GPU with --gpu-memory and --compute-capability"
+    with cluster_refusals(context, if_forbidden=step):
         return asyncio.run(_read(context, wanted))
-    except NoClusterError as error:
-        step = "Name a context that `kubectl config get-contexts` shows"
-        raise Refused(ExitCode.USAGE, f"--context {context} leads to no cluster: {error}", step) from error
-    except ClusterError as error:
-        if isinstance(error, ForbiddenError):
-            step = "Use a context that may list nodes, or describe the GPU with --gpu-memory and --compute-capability"
-        else:
-            step = "Check that the cluster is up and that the context is the right one"
-        raise Refused(ExitCode.USAGE, f"the cluster of --context {context} cannot be read: {error}", step) from error
 
 
 async def _read(context: str, wanted: Sequence[WantedToken]) -> ClusterFacts:

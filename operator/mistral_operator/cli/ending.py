@@ -22,7 +22,7 @@ class ExitCode(IntEnum):
 
 
 class Refused(Exception):
-    """There is no plan.
+    """The command cannot do what it was asked.
 
     Attributes
     ----------

@@ -78,20 +78,12 @@ def _examine(asked: "Asked") -> "list[Finding]":
     import asyncio  # noqa: PLC0415 - as above
     from datetime import UTC, datetime  # noqa: PLC0415
 
+    from mistral_operator.cli.cluster_ending import cluster_refusals  # noqa: PLC0415
     from mistral_operator.cli.doctor.checks import examine  # noqa: PLC0415
     from mistral_operator.cli.doctor.reading import read_facts  # noqa: PLC0415
-    from mistral_operator.cluster.connection import NoClusterError  # noqa: PLC0415
-    from mistral_operator.cluster.errors import ClusterError  # noqa: PLC0415
 
-    where = "the current context" if asked.context is None else f"--context {asked.context}"
-    try:
+    with cluster_refusals(asked.context):
         return [*examine(asyncio.run(read_facts(asked, lambda: datetime.now(UTC))))]
-    except NoClusterError as error:
-        step = "Name a context that `kubectl config get-contexts` shows"
-        raise Refused(ExitCode.USAGE, f"{where} leads to no cluster: {error}", step) from error
-    except ClusterError as error:
-        step = "Check that the cluster is up, that the context is the right one and that its credentials are valid"
-        raise Refused(ExitCode.USAGE, f"the cluster of {where} cannot be read: {error}", step) from error
 
 
 def _print(findings: "Sequence[Finding]", output: Output) -> None:

@@ -219,7 +219,9 @@ def test_a_spec_that_cannot_be_understood() -> None:
     after = report_invalid(before, 2, "spec.model.id: Field required", LATER)
     assert said(after, ConditionType.READY) == (FALSE, "SpecInvalid")
     assert said(after, ConditionType.AVAILABLE) == (TRUE, "PodsAvailable")
-    assert (after.observed_generation, after.resolved) == (2, before.resolved)
+    assert (after.observed_generation, after.resolved, after.phase) == (2, before.resolved, Phase.DEGRADED)
+    assert {one.type for one in after.conditions if one.observed_generation == 2} == {"Ready"}
+    assert report_invalid(NOTHING, 1, "spec.model.id: Field required", NOON).phase is Phase.FAILED
 
 
 def test_what_is_described() -> None:

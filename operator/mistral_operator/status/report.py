@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mistral_operator.api.conditions import ConditionType, ConditionValue, Reason, false, true, unknown
+from mistral_operator.api.conditions import ConditionType, ConditionValue, Phase, Reason, false, true, unknown
 from mistral_operator.api.names import PAUSED_ANNOTATION
 from mistral_operator.api.status import (
     AttentionStatus,
@@ -85,15 +85,21 @@ def report(
 def report_invalid(
     previous: MistralDeploymentStatus, generation: int, message: str, now: str
 ) -> MistralDeploymentStatus:
-    """Return the status of an object that cannot be understood: only Ready moves, whatever runs goes on."""
-    kept = [
-        (kind, value)
-        for kind in ConditionType
-        if kind is not ConditionType.READY and (value := value_of(previous.conditions, kind)) is not None
-    ]
+    """Return the status of an object that cannot be understood: only Ready moves, whatever runs goes on.
+
+    The other conditions stay those of the generation that could be understood.
+    """
     ready = false(Reason.SPEC_INVALID, message)
-    conditions = conditions_of([(ConditionType.READY, ready), *kept], previous.conditions, generation, now)
-    return previous.model_copy(update={"observed_generation": generation, "conditions": conditions})
+    kept = [condition for condition in previous.conditions if condition.type != ConditionType.READY]
+    available = value_of(kept, ConditionType.AVAILABLE) or unknown(Reason.NOT_DEPLOYED, "")
+    conditions = conditions_of([(ConditionType.READY, ready)], previous.conditions, generation, now)
+    return previous.model_copy(
+        update={
+            "observed_generation": generation,
+            "phase": phase_of({ConditionType.AVAILABLE: available}, ready, Phase.FAILED),
+            "conditions": [*conditions, *kept],
+        }
+    )
 
 
 def _described(previous: MistralDeploymentStatus, verdict: Verdict) -> MistralDeploymentStatus:

@@ -178,6 +178,16 @@ def test_new_wishes_while_the_hub_is_away() -> None:
     assert verdict.resolved == frozen
     assert not verdict.renderable
     assert (verdict.plan.status, verdict.plan.reason) == (FALSE, Reason.PLAN_PENDING)
+    assert verdict.plan.message.startswith("the spec asks for another plan")
+
+
+def test_facts_that_allow_no_plan_before_a_pod_was_scheduled() -> None:
+    """Nothing is rendered, and the spec, which nobody changed, is not blamed."""
+    frozen = running().model_copy(update={"scheduled": False})
+    verdict = decided(spec(), frozen, circumstances(T4))
+    assert (verdict.resolved, verdict.renderable) == (frozen, False)
+    assert verdict.plan[:2] == (FALSE, Reason.PLAN_PENDING)
+    assert verdict.plan.message.startswith("no pod of the plan was ever scheduled, and today's facts allow none")
 
 
 def test_facts_that_allow_no_plan_any_more() -> None:

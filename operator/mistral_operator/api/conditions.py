@@ -152,7 +152,7 @@ class Reason(StrEnum):
     PLAN_OUTDATED = "PlanOutdated"
     """A plan of today's facts would differ; the message says in what. Next: Replan when it suits."""
     PLAN_PENDING = "PlanPending"
-    """The spec asks for another plan, and none can be made yet. Next: See BackendSelected and its neighbours."""
+    """Another plan is needed, and none can be made yet. Next: See BackendSelected and its neighbours."""
     PAUSED = "Paused"
     """The annotation `mistral-operator.io/paused` is there: nothing is planned or applied. Next: Remove it to go on."""
     # Warnings of the resource

@@ -131,8 +131,13 @@ def _without_a_new_plan(
         else:
             backend = refused
     if outdated is not None or asked is not None:
-        message = "the spec asks for another plan and none can be made; whatever runs is left as it is"
-        return Verdict(outdated or asked, False, None, model, backend, hardware, false(Reason.PLAN_PENDING, message))
+        why = (
+            "the spec asks for another plan and none can be made"
+            if outdated is not None
+            else "no pod of the plan was ever scheduled, and today's facts allow none"
+        )
+        pending = false(Reason.PLAN_PENDING, f"{why}; whatever runs is left as it is")
+        return Verdict(outdated or asked, False, None, model, backend, hardware, pending)
     return Verdict(None, False, None, model, backend, hardware, unknown(Reason.NOT_PLANNED, not_planned.message))
 
 

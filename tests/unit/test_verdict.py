@@ -68,6 +68,11 @@ NEW_FACTS = [
         circumstances(H200, gpus("NVIDIA-B200", "10.0", 180)), "GPUs NVIDIA-H200 would become", id="a new node kind"
     ),
     pytest.param(
+        circumstances(gpus("NVIDIA-H200", "9.0", 140.5)),
+        "GPUs NVIDIA-H200 (143,769 MiB, compute capability 9.0) would become NVIDIA-H200 (143,872 MiB, compute",
+        id="another driver, which reports another memory",
+    ),
+    pytest.param(
         circumstances(H200, read=facts(sliding_window=None)), "attention sliding_attention: XFORMERS", id="a new config"
     ),
 ]

@@ -66,7 +66,9 @@ def changes(frozen: Resolved, today: Resolved) -> list[str]:
     if frozen.max_model_len != today.max_model_len:
         told.append(f"maxModelLen {frozen.max_model_len} would become {today.max_model_len}")
     if frozen.gpu_classes != today.gpu_classes:
-        told.append(f"GPUs {_products(frozen)} would become {_products(today)}")
+        same = _products(frozen) == _products(today)
+        named = _described if same else _products  # another driver may report another memory of the same GPU
+        told.append(f"GPUs {named(frozen)} would become {named(today)}")
     if not told and (frozen.args, frozen.env) != (today.args, today.env):
         told.append("vLLM's arguments would change")
     return told
@@ -90,6 +92,14 @@ def _runtime(resolved: Resolved) -> str:
 
 def _backends(resolved: Resolved) -> str:
     return ", ".join(f"{kind}: {name}" for kind, name in resolved.backends.items())
+
+
+def _described(resolved: Resolved) -> str:
+    return ", ".join(
+        f"{gpu.product or 'unnamed'} ({'unknown memory' if gpu.memory is None else f'{gpu.memory >> 20:,} MiB'}, "
+        f"compute capability {gpu.compute_capability or 'unknown'})"
+        for gpu in resolved.gpu_classes
+    )
 
 
 def _products(resolved: Resolved) -> str:

@@ -556,7 +556,10 @@ def test_refusals(words: str, reason: PodReason, said: str) -> None:
             ),
         ),
         ("max_model_len", PodReason.MAX_MODEL_LEN_TOO_LONG, "set engine.maxModelLen to at most 4096"),
+        ("cuda_error", PodReason.CUDA_ERROR, ": CUDA error: an illegal memory access was encountered; with"),
         ("no_gpu", PodReason.NO_GPU_IN_POD, "vLLM finds no GPU in the pod"),
+        ("old_driver", PodReason.DRIVER_TOO_OLD, "too old for the image's CUDA (it knows CUDA 12.2)"),
+        ("port_in_use", PodReason.PORT_IN_USE, "the port that vLLM listens on is in use"),
         ("unknown_backend", PodReason.BACKEND_UNSUPPORTED, "this vLLM knows no attention backend XFORMERS"),
         ("unknown_argument", PodReason.ARGUMENT_UNKNOWN, "does not know --foo-bar 3"),
         ("invalid_choice", PodReason.ARGUMENT_INVALID, "argument --dtype: invalid choice: 'bogus'"),
@@ -647,11 +650,6 @@ def test_every_real_log_is_read() -> None:
             "the attention backend XFORMERS is not registered",
         ),
         (
-            "RuntimeError: The NVIDIA driver on your system is too old (found version 12040). Please update your GPU",
-            PodReason.DRIVER_TOO_OLD,
-            "too old for the image's CUDA (it knows CUDA 12.4)",
-        ),
-        (
             (
                 "RuntimeError: Unexpected error from cudaGetDeviceCount(). Error 803: system has unsupported display "
                 "driver / cuda driver combination"
@@ -660,9 +658,32 @@ def test_every_real_log_is_read() -> None:
             "the node's NVIDIA driver is too old for the image's CUDA",
         ),
         (
-            "OSError: [Errno 98] Address already in use",
-            PodReason.PORT_IN_USE,
-            "the port that vLLM listens on is in use",
+            (
+                "AcceleratorError: CUDA error: no kernel image is available for execution on the device\nSearch for "
+                "`cudaErrorNoKernelImageForDevice' in https://docs.nvidia.com/cuda/cuda-runtime-api/group__CUDART__TYPES"
+            ),
+            PodReason.CUDA_ERROR,
+            "no kernel image is available for execution on the device; set gpu.minComputeCapability",
+        ),
+        (
+            "RuntimeError: NCCL error: unhandled cuda error (run with NCCL_DEBUG=INFO for details)",
+            PodReason.CUDA_ERROR,
+            "NCCL error: unhandled cuda error; with parallelism.tensor, try",
+        ),
+        (
+            "RuntimeError: CUDA error: CUBLAS_STATUS_INTERNAL_ERROR when calling `cublasCreate(handle)`",
+            PodReason.CUDA_ERROR,
+            "CUDA error: CUBLAS_STATUS_INTERNAL_ERROR when calling `cublasCreate(handle)`; with",
+        ),
+        (
+            "RuntimeError: CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+            PodReason.CUDA_OUT_OF_MEMORY,
+            "CUDA error: CUBLAS_STATUS_ALLOC_FAILED; lower engine.maxNumSeqs",
+        ),
+        (
+            "AcceleratorError: CUDA error: out of memory\nSearch for `cudaErrorMemoryAllocation' in https://docs.nvidia",
+            PodReason.CUDA_OUT_OF_MEMORY,
+            "CUDA error: out of memory; lower engine.maxNumSeqs",
         ),
         (
             (

@@ -1,7 +1,9 @@
 """The root cause of a failed start is found in what vLLM printed: real logs of vLLM 0.26.0, and the odd ones by hand.
 
 ``vllm_logs`` holds what it printed word for word, but for the folder it was installed in. Its out-of-memory logs come
-from a CPU whose worker raised PyTorch's own error.
+from a CPU whose worker raised PyTorch's own error; ``old_driver`` from the build for CUDA 13 with the plugin, on a
+machine without a GPU whose libcuda.so.1 told CUDA 12.2 and whose NVML told of an H100; ``cuda_error`` from an engine
+without a server on two H100 with NVLink multicast switched off.
 """
 
 from pathlib import Path
@@ -85,6 +87,9 @@ def blame(core: str = "'EngineCore': 1") -> str:
         ("worker_killed_while_serving", 0, "VllmWorker-0 ended without a word: killed, out of memory?"),
         ("gated", 1, "OSError: You are trying to access a gated repo.\nMake sure to have access to it at https://"),
         ("no_weights", 1, "RuntimeError: Cannot find any model weights with `empty`"),
+        ("cuda_error", 1, "AcceleratorError: CUDA error: an illegal memory access was encountered\nSearch for `cuda"),
+        ("old_driver", 1, "RuntimeError: The NVIDIA driver on your system is too old (found version 12020). Pleas"),
+        ("port_in_use", 1, "OSError: [Errno 98] Address already in use"),
         (
             "second_worker_out_of_memory",
             1,

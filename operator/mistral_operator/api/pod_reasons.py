@@ -94,6 +94,9 @@ class PodReason(StrEnum):
     CUDA_OUT_OF_MEMORY = "CUDAOutOfMemory"
     """The GPU's memory did not suffice. Next: Lower `maxNumSeqs`, `maxNumBatchedTokens` or `gpuMemoryUtilization`, or
     raise `parallelism.tensor`."""
+    CUDA_ERROR = "CUDAError"
+    """The GPU, its driver or a collective of several GPUs failed, and not for memory. Next: With `parallelism.tensor`,
+    see [NVLink multicast](sizing.md#without-nvlink-multicast); else look for Xid errors in the node's kernel log."""
     GPU_MEMORY_TAKEN = "GPUMemoryTaken"
     """Somebody else has memory of that GPU. Next: End it, or lower `gpuMemoryUtilization`."""
     KV_CACHE_TOO_SMALL = "KVCacheTooSmall"

@@ -12,6 +12,10 @@ from mistral_operator.status.diagnosis.finding import Finding, Pattern, first_fo
 from mistral_vllm.backends import people_name
 
 _SENTENCE: Final = r"[^\n]*?(?=[.!] (?=[A-Z])|[.!]?$)"  # to the end of the sentence, over dots in numbers and names
+# to where PyTorch's or NCCL's own advice begins
+_ERROR: Final = r".+?(?=[.;]? (?:Search for|CUDA kernel errors|For debugging|Compile with|Caused by|\(run with)|[.]?$)"
+# vLLM's own switch for FlashInfer's all-reduce, which takes a multicast address that is not there for granted
+_NO_FUSED_ALL_REDUCE: Final = "--compilation-config.pass_config.fuse_allreduce_rms=false"
 _LESS_MEMORY: Final = "raise engine.gpuMemoryUtilization or parallelism.tensor"
 
 _HUB: Final = (
@@ -106,6 +110,7 @@ _MEMORY: Final = (
         re.compile(
             r"CUDA out of memory(?: occurred when warming up \w+ with \d+ dummy requests|\. Tried to allocate [\d.]+ "
             r"[KMG]iB\. GPU \d+ has a total capacity of [\d.]+ GiB of which [\d.]+ [KMG]iB is free)?"
+            r"|CUDA error: (?:out of memory|CUBLAS_STATUS_ALLOC_FAILED)"
         ),
         "lower engine.maxNumSeqs, maxNumBatchedTokens or gpuMemoryUtilization, or raise parallelism.tensor",
     ),
@@ -194,6 +199,19 @@ _PLATFORM: Final = (
         "the port that vLLM listens on is in use",
     ),
 )
+_GPU: Final = (
+    Pattern(
+        PodReason.CUDA_ERROR,
+        re.compile(r"CUDA error: no kernel image is available for execution on the device"),
+        "set gpu.minComputeCapability to what spec.image was built for, or use an image for this GPU",
+    ),
+    Pattern(
+        PodReason.CUDA_ERROR,
+        re.compile(rf"(?:CUDA(?: driver)?|CUDART|NCCL) error(?: in)?: {_ERROR}"),
+        f"with parallelism.tensor, try spec.extraArgs {_NO_FUSED_ALL_REDUCE}; else look for Xid errors in the node's "
+        "kernel log",
+    ),
+)
 _ARGUMENTS: Final = (
     Pattern(
         PodReason.ARGUMENT_UNKNOWN,
@@ -217,8 +235,8 @@ _ARGUMENTS: Final = (
         lambda match: f"engine.maxModelLen {match['asked']} is more than the model's {match['most']}",
     ),
 )
-# a plugin that refuses names what it refuses; hardware before what depends on it
-_PATTERNS: Final = (*_ARGUMENTS, *_HUB, *_PLATFORM, *_ATTENTION, *_MEMORY, *_WEIGHTS)
+# a plugin that refuses names what it refuses; hardware before what depends on it; last, CUDA errors of no other cause
+_PATTERNS: Final = (*_ARGUMENTS, *_HUB, *_PLATFORM, *_ATTENTION, *_MEMORY, *_WEIGHTS, *_GPU)
 
 
 def engine_failure(words: str) -> Finding | None:

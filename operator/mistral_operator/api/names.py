@@ -14,7 +14,12 @@ CATEGORY: Final = "mistral"
 NAME_PATTERN: Final = "^[a-z]([-a-z0-9]*[a-z0-9])?$"  # a Service's name, which is the strictest of the children's
 NAME_MAX_LENGTH: Final = 52  # a Deployment's pods append "-" and up to ten characters, and labels stop at 63
 
-MANAGER: Final = "mistral-operator"  # field manager, value of app.kubernetes.io/managed-by, reporting controller
+MANAGER: Final = "mistral-operator"  # field manager, value of the label below, reporting controller
+MANAGED_BY_LABEL: Final = "app.kubernetes.io/managed-by"
+MANAGED_SELECTOR: Final = f"{MANAGED_BY_LABEL}={MANAGER}"
+"""What every child and every pod is found by."""
+INSTANCE_LABEL: Final = "app.kubernetes.io/instance"
+"""On every child and every pod: the name of the MistralDeployment that it belongs to."""
 
 CONTAINER: Final = "vllm"  # of a pod, the container that serves
 CONTAINER_PORT: Final = 8000

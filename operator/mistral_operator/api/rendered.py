@@ -7,6 +7,8 @@ the abbreviations that argparse accepts.
 from collections.abc import Mapping
 from typing import Final
 
+from mistral_operator.api.names import INSTANCE_LABEL, MANAGED_BY_LABEL
+
 PLAN_FLAGS: Final[Mapping[str, str]] = {
     "model": "spec.model.id",
     "revision": "spec.model.revision",
@@ -64,8 +66,8 @@ RENDERED_VOLUMES: Final[Mapping[str, str]] = {
 
 RENDERED_LABELS: Final = (
     "app.kubernetes.io/name",
-    "app.kubernetes.io/instance",
+    INSTANCE_LABEL,
     "app.kubernetes.io/component",
-    "app.kubernetes.io/managed-by",
+    MANAGED_BY_LABEL,
 )
 """Labels of every child: the Deployment's selector and the operator's watches rest on them."""

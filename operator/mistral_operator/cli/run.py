@@ -63,7 +63,9 @@ def run(
     http_host: Annotated[
         str, typer.Option(help="Address of /healthz, /readyz and /metrics.", envvar="HTTP_HOST")
     ] = Settings.http_host,
-    http_port: Annotated[int, typer.Option(min=0, max=65535, help="Its port.", envvar="HTTP_PORT")] = 8080,
+    http_port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Its port.", envvar="HTTP_PORT")
+    ] = Settings.http_port,
     lease_namespace: Annotated[
         str, typer.Option(help="Namespace of the Lease.", envvar="POD_NAMESPACE")
     ] = LeaseSettings.namespace,

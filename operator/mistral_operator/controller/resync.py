@@ -6,22 +6,25 @@ paged, and only what is news becomes work.
 
 import asyncio
 import random
+from typing import Final
 
 from structlog.typing import FilteringBoundLogger
 
+from mistral_operator.api.names import MANAGED_SELECTOR
 from mistral_operator.cluster.client import Cluster
 from mistral_operator.cluster.errors import ClusterError, ForbiddenError
 from mistral_operator.cluster.resources import MISTRAL_DEPLOYMENTS, NODES, Resource
+from mistral_operator.controller.backoff import backoff_seconds
 from mistral_operator.controller.keys import Key
 from mistral_operator.controller.nodes import Nodes
 from mistral_operator.controller.queue import Cause, WorkQueue
-from mistral_operator.controller.store import Store
-from mistral_operator.controller.watches import MANAGED, WATCHED, Watches, owner_key
+from mistral_operator.controller.store import WATCHED, Store
+from mistral_operator.controller.watches import Watches, owner_key
 from mistral_operator.planning.facts import GpuClass
 from mistral_operator.planning.inventory import gpus_of_node
 
-_FIRST_RETRY_SECONDS = 1.0
-_LONGEST_RETRY_SECONDS = 30.0
+_FIRST_RETRY_SECONDS: Final = 1.0
+_LONGEST_RETRY_SECONDS: Final = 30.0
 
 
 class Resync:
@@ -53,16 +56,17 @@ class Resync:
 
     async def run(self) -> None:
         """List at once, then every period, for ever; an API server that is away is waited for."""
-        retry = _FIRST_RETRY_SECONDS
+        failures = 0
         while True:
             try:
                 await self._round()
             except ClusterError as error:
-                self._log.warning("could not list everything", error=str(error), again_seconds=retry)
-                await asyncio.sleep(retry)
-                retry = min(retry * 2, _LONGEST_RETRY_SECONDS)
+                again_seconds = backoff_seconds(_FIRST_RETRY_SECONDS, failures, _LONGEST_RETRY_SECONDS)
+                self._log.warning("could not list everything", error=str(error), again_seconds=again_seconds)
+                await asyncio.sleep(again_seconds)
+                failures += 1
                 continue
-            retry = _FIRST_RETRY_SECONDS
+            failures = 0
             self._listed.set()
             await asyncio.sleep(self._period_seconds * random.uniform(0.9, 1.1))  # noqa: S311 - spreads load, hides nothing
 
@@ -97,7 +101,7 @@ class Resync:
             self._watches.everything_is_due()
 
     async def _list(self, resource: Resource) -> None:
-        labels = None if resource is MISTRAL_DEPLOYMENTS else MANAGED
+        labels = None if resource is MISTRAL_DEPLOYMENTS else MANAGED_SELECTOR
         known = set(self._store.keys(resource))
         for namespace in self._namespaces:
             async for page in self._cluster.pages(resource, namespace, labels=labels):

@@ -7,7 +7,8 @@ reconcile reads its object live, and a resync puts right what the watches missed
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
-from mistral_operator.cluster.resources import DEPLOYMENTS, MISTRAL_DEPLOYMENTS, PODS, PVCS, SERVICES, Resource
+from mistral_operator.api.names import INSTANCE_LABEL
+from mistral_operator.cluster.resources import CHILDREN, DEPLOYMENTS, MISTRAL_DEPLOYMENTS, PODS, Resource
 from mistral_operator.controller.keys import Key
 
 _METADATA: Final = (
@@ -15,8 +16,9 @@ _METADATA: Final = (
     "ownerReferences", "labels", "annotations",
 )  # fmt: skip
 _GONE_SECONDS: Final = 300.0  # longer than a list is under way
-_WATCHED: Final = (MISTRAL_DEPLOYMENTS, DEPLOYMENTS, SERVICES, PVCS, PODS)
 
+WATCHED: Final = (MISTRAL_DEPLOYMENTS, *CHILDREN.values(), PODS)
+"""What is watched of everybody's; nodes are the cluster's, and kept apart."""
 Body = Mapping[str, Any]
 
 
@@ -31,7 +33,7 @@ class Store:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._bodies: dict[str, dict[Key, Body]] = {resource.kind: {} for resource in _WATCHED}
+        self._bodies: dict[str, dict[Key, Body]] = {resource.kind: {} for resource in WATCHED}
         self._pods_of: dict[Key, dict[Key, Body]] = {}  # instance -> its pods
         self._late: dict[tuple[str, Key], tuple[int, float]] = {}  # listed, and the watch never told: version, since
         self._gone: dict[tuple[str, Key], tuple[int, float]] = {}  # told to be gone: version, when; the oldest first
@@ -118,7 +120,7 @@ def version_of(body: Body) -> int:
 
 def _instance(key: Key, body: Body) -> Key:
     labels = body["metadata"].get("labels") or {}
-    return Key(key.namespace, labels.get("app.kubernetes.io/instance", ""))
+    return Key(key.namespace, labels.get(INSTANCE_LABEL, ""))
 
 
 def _trim(resource: Resource, body: Body) -> Body:

@@ -23,11 +23,8 @@ from mistral_operator.cluster.resources import (
 from mistral_operator.controller.keys import Key
 from mistral_operator.controller.nodes import Nodes
 from mistral_operator.controller.queue import Cause, WorkQueue
-from mistral_operator.controller.store import Body, Store
+from mistral_operator.controller.store import WATCHED, Body, Store
 
-MANAGED: Final = f"app.kubernetes.io/managed-by={names.MANAGER}"
-INSTANCE_LABEL: Final = "app.kubernetes.io/instance"
-WATCHED: Final = (MISTRAL_DEPLOYMENTS, *CHILDREN.values(), PODS)
 _TOKEN_LIFE: Final = timedelta(minutes=10)  # a mounted token is renewed well before it ends
 
 
@@ -71,7 +68,7 @@ def owner_key(resource: Resource, body: Body) -> Key | None:
     if resource is MISTRAL_DEPLOYMENTS:
         return Key.of(body)
     if resource is PODS:
-        instance = (body["metadata"].get("labels") or {}).get(INSTANCE_LABEL)
+        instance = (body["metadata"].get("labels") or {}).get(names.INSTANCE_LABEL)
         return Key(body["metadata"]["namespace"], instance) if instance else None
     return Key.of_owner(body)
 
@@ -148,7 +145,7 @@ def _settings() -> kopf.OperatorSettings:
     settings.watching.server_timeout = 600
     settings.watching.chunk_size = 500
     for resource in (PODS, *CHILDREN.values()):
-        settings.watching.label_selectors[resource.group, resource.version, resource.plural] = MANAGED
+        settings.watching.label_selectors[resource.group, resource.version, resource.plural] = names.MANAGED_SELECTOR
     return settings
 
 

@@ -41,13 +41,13 @@ def labels_of(owner_name: str) -> dict[str, str]:
     return {
         **selector_of(owner_name),
         "app.kubernetes.io/component": "model-server",
-        "app.kubernetes.io/managed-by": names.MANAGER,
+        names.MANAGED_BY_LABEL: names.MANAGER,
     }
 
 
 def selector_of(owner_name: str) -> dict[str, str]:
     """Return the labels that select an owner's pods; a Deployment's selector can never change."""
-    return {"app.kubernetes.io/name": "vllm", "app.kubernetes.io/instance": owner_name}
+    return {"app.kubernetes.io/name": "vllm", names.INSTANCE_LABEL: owner_name}
 
 
 def selector_text(selector: dict[str, str]) -> str:

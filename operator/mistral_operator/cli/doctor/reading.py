@@ -38,7 +38,6 @@ _DEFINITIONS: Final = Resource(
 )
 _SERVICE_ACCOUNTS: Final = Resource("v1", "ServiceAccount", "serviceaccounts")
 _NAMESPACES: Final = Resource("v1", "Namespace", "namespaces", namespaced=False)
-_MANAGED: Final = f"app.kubernetes.io/managed-by={names.MANAGER}"
 _LOOK_SECONDS: Final = 0.5  # between two looks at a Lease
 _SPARE_SECONDS: Final = 1.0  # clocks of two machines, and the way there
 
@@ -87,7 +86,7 @@ async def read_facts(asked: Asked, now: Callable[[], datetime]) -> Facts:
         tokens = Tokens(cluster, time.monotonic, believed_seconds=60, reader=f"user {user}")
         hub, pods, secrets = await asyncio.gather(
             read_models(cluster, tokens, deployments.found, asked.hf_endpoint),
-            _unless_forbidden(_all(cluster, PODS, deployments.namespaces, labels=_MANAGED)),
+            _unless_forbidden(_all(cluster, PODS, deployments.namespaces, labels=names.MANAGED_SELECTOR)),
             _pull_secrets(cluster, deployments.found),
         )
     return Facts(server, definition, lease, rights, nodes, hub, pods, secrets, deployments)

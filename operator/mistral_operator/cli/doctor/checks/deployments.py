@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from mistral_operator.api.conditions import ConditionStatus, ConditionType, Reason
+from mistral_operator.api.conditions import ConditionStatus, ConditionType, Phase, Reason
 from mistral_operator.api.mistral_deployment import StatusInvalidError, read_status
-from mistral_operator.api.names import CONTAINER_PORT, PAUSED_ANNOTATION, PLURAL, REPLAN_ANNOTATION
+from mistral_operator.api.names import CONTAINER_PORT, INSTANCE_LABEL, PAUSED_ANNOTATION, PLURAL, REPLAN_ANNOTATION
 from mistral_operator.api.status import Condition, MistralDeploymentStatus
 from mistral_operator.cli.doctor.facts import Deployment, Deployments, Hub
 from mistral_operator.cli.doctor.finding import Check, Finding, Level, ok, problem, warning
@@ -13,7 +13,7 @@ from mistral_operator.cli.doctor.reasons import DoctorReason
 
 _ABOUT: Final = "MistralDeployments"
 # nothing of their own: why there is no plan, no child and no pod to ask stands in another condition
-_CONSEQUENCES: Final = frozenset({"NotPlanned", "NotDeployed", "NotAskedYet"})
+_CONSEQUENCES: Final = frozenset({Reason.NOT_PLANNED, Reason.NOT_DEPLOYED, Reason.NOT_ASKED_YET})
 # their messages are a cause and, behind a full stop, the next step
 _IN_TWO_SENTENCES: Final = frozenset(
     {ConditionType.MODEL_RESOLVED, ConditionType.BACKEND_SELECTED, ConditionType.HARDWARE_COMPATIBLE}
@@ -23,7 +23,8 @@ _OF_PODS: Final = frozenset({ConditionType.AVAILABLE, ConditionType.UP_TO_DATE})
 _SHORTEST_STEP: Final = 12  # characters
 _SHOWN: Final = 5
 # on the way to something else: False conditions are ordinary then
-_UNDER_WAY: Final = frozenset({"Pending", "Resolving", "Scheduling", "Pulling", "Downloading", "Loading"})
+_UNDER_WAY: Final = frozenset({Phase.PENDING, Phase.RESOLVING, Phase.SCHEDULING, Phase.PULLING, Phase.LOADING})
+_DESCRIBE_PODS: Final = f"Run `kubectl describe pods -n {{namespace}} -l {INSTANCE_LABEL}={{name}}`"
 # where a condition's own message does not say it
 _STEPS: Final[Mapping[str, str]] = {
     Reason.CHILD_NOT_OWNED: "Rename or delete the object that is named, or give this one another name",
@@ -31,8 +32,8 @@ _STEPS: Final[Mapping[str, str]] = {
     Reason.SPEC_INVALID: "Correct the field that is named",
     Reason.NO_GPU_NODES: "Install GPU Feature Discovery and the device plugin, or name products in spec.gpu",
     Reason.NODES_NOT_READABLE: "Run `mistral-operator rbac | kubectl apply -f -`",
-    Reason.NO_POD_AVAILABLE: "Run `kubectl describe pods -n {namespace} -l app.kubernetes.io/instance={name}`",
-    Reason.ROLLOUT_STALLED: "Run `kubectl describe pods -n {namespace} -l app.kubernetes.io/instance={name}`",
+    Reason.NO_POD_AVAILABLE: _DESCRIBE_PODS,
+    Reason.ROLLOUT_STALLED: _DESCRIBE_PODS,
     Reason.ATTENTION_DIFFERS: "Look at what the image is, and at `kubectl logs deploy/{name} -n {namespace}`",
     Reason.IMAGE_CANNOT_TELL: "Use an image with the runtime mistral-vllm where that matters",
     Reason.POD_UNREACHABLE: f"Let the operator reach port {CONTAINER_PORT} of these pods (NetworkPolicy)",
@@ -126,7 +127,7 @@ def _level(condition: Condition, status: MistralDeploymentStatus) -> Level:
         return Level.OK
     if condition.status is ConditionStatus.UNKNOWN or condition.type == ConditionType.PLAN_CURRENT:
         return Level.WARNING
-    mends_itself = str(status.phase) in _UNDER_WAY or condition.reason == Reason.ROLLING_OUT
+    mends_itself = status.phase in _UNDER_WAY or condition.reason == Reason.ROLLING_OUT
     return Level.WARNING if mends_itself else Level.PROBLEM
 
 

@@ -57,11 +57,15 @@ class Serving:
 
     def get(self, path: str, *, key: str | None = None) -> Answer:
         """Ask for a path with the API key, or another one; an empty one is none."""
-        return self._ask(path, None, self.api_key if key is None else key)
+        return self._ask("GET", path, None, self.api_key if key is None else key)
 
-    def post(self, path: str, body: Any) -> Answer:
-        """Send JSON."""
-        return self._ask(path, json.dumps(body).encode(), self.api_key)
+    def post(self, path: str, body: Any, *, key: str | None = None) -> Answer:
+        """Send JSON, with a key as :meth:`get` does."""
+        return self._ask("POST", path, json.dumps(body).encode(), self.api_key if key is None else key)
+
+    def knock(self, method: str, path: str) -> Answer:
+        """Ask for a path without a key."""
+        return self._ask(method, path, None, "")
 
     def complete(self, prompt: Sequence[int], count: int) -> tuple[tuple[int, ...], tuple[float, ...]]:
         """Decode greedily, and return that many tokens with their log-probabilities."""
@@ -74,9 +78,9 @@ class Serving:
         choice = answer.json()["choices"][0]
         return tuple(choice["token_ids"]), tuple(choice["logprobs"]["token_logprobs"])
 
-    def _ask(self, path: str, body: bytes | None, key: str) -> Answer:
+    def _ask(self, method: str, path: str, body: bytes | None, key: str) -> Answer:
         headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {key}"} if key else {})
-        request = urllib.request.Request(f"{self.url}{path}", body, headers)  # noqa: S310 - always http
+        request = urllib.request.Request(f"{self.url}{path}", body, headers, method=method)  # noqa: S310 - always http
         try:
             with urllib.request.urlopen(request, timeout=60) as answer:  # noqa: S310
                 return Answer(answer.status, answer.read().decode())

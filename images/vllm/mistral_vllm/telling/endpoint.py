@@ -1,16 +1,18 @@
 """``GET /v1/attention`` on vLLM's API server, and the same in one line of ``/metrics``.
 
-vLLM hands its API key's guard everything below ``/v1``, so the path decides who may read it.
+An endpoint plugin is what vLLM hands its application to, so the guard of the API key is put in place here too.
 """
 
 import asyncio
 import logging
+import os
 from argparse import Namespace
 from http import HTTPStatus
 from typing import Any, Final, Protocol
 
 from prometheus_client import REGISTRY, CollectorRegistry, Gauge
 
+from mistral_vllm.api_key import KeyGuard, api_keys
 from mistral_vllm.layer_types import LayerType
 from mistral_vllm.telling.report import Untold, is_pending, report
 from mistral_vllm.telling.worker import METHOD, installed
@@ -111,7 +113,7 @@ class AttentionEndpoint:
         self._info = AttentionInfo(registry)
 
     def attach_router(self, app: Any) -> None:
-        """Add the route."""
+        """Add the route and, where there is an API key, the guard that asks for it on vLLM's other paths too."""
         from fastapi import Request  # noqa: PLC0415 - the API server alone has it
         from fastapi.responses import JSONResponse  # noqa: PLC0415
 
@@ -124,6 +126,9 @@ class AttentionEndpoint:
 
         setattr(app.state, _STATE, Attention(None, self._info, unable=_NOT_STARTED))
         app.add_api_route(PATH, tell_attention, methods=["GET"], response_class=JSONResponse, response_model=None)
+        keys = api_keys(getattr(app.state, "args", None), os.environ)
+        if keys:
+            app.add_middleware(KeyGuard, keys=keys)
 
     async def init_state(self, engine_client: Engine | None, state: Any, args: Namespace) -> None:  # noqa: ARG002
         """Ask the workers, which are warm by now; what cannot be told now may be told later.

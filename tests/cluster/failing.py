@@ -188,10 +188,9 @@ CASES: Final = (
          "ValueError: Free memory on device cuda:0 (3.21/79.18 GiB) on startup is less than desired GPU memory "
          "utilization (0.92, 72.85 GiB). Decrease GPU memory utilization or reduce GPU memory used"
          " by other processes."),
-    says("driver", "DriverTooOld",
-         "RuntimeError: The NVIDIA driver on your system is too old (found version 12040). Please update your GPU "
-         "driver by downloading and installing a new version"),
-    says("port", "PortInUse", "OSError: [Errno 98] Address already in use"),
+    says("cuda-error", "CUDAError"),
+    says("old-driver", "DriverTooOld"),
+    says("port-in-use", "PortInUse"),
     says("windows", "WindowMismatch", WINDOWS),
     # another image's: its termination message is the end of its log, and blames another process
     Case("other-image", "KVCacheTooSmall", "Failed",

@@ -46,6 +46,17 @@ def test_what_a_watch_tells(first: list[dict[str, Any]], then: dict[str, Any], c
     assert products(nodes) == left
 
 
+def test_nodes_that_went_unseen_are_not_lost_for_ever() -> None:
+    """A node whose deletion no watch told of is in no list, and is forgotten with it."""
+    nodes = Nodes(readable=True)
+    for name in ("n", "gone"):
+        body = node(name)
+        body["status"]["conditions"] = [{"type": "Ready", "status": "Unknown"}]
+        assert nodes.is_lost_anew(body, deleted=False)
+    nodes.listed({"n": gpus_of_node(node())})
+    assert nodes.lost == {"n"}
+
+
 @pytest.mark.parametrize(
     ("first", "gone", "changes"),
     [([node()], "n", True), ([node(), node("another")], "n", False), ([node()], "never seen", False)],

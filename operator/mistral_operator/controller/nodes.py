@@ -29,6 +29,7 @@ class Nodes:
     def listed(self, gpus: Mapping[str, frozenset[GpuClass]]) -> bool:
         """Take a whole list, read node by node; say whether the table of classes has changed."""
         self._gpus = dict(gpus)
+        self.lost &= frozenset(gpus)  # of a node that went while nobody watched, no event tells any more
         return self._recount()
 
     def is_lost_anew(self, node: Body, *, deleted: bool) -> bool:

@@ -41,7 +41,7 @@ DUPLICATE = 'failed to create typed patch object: .env: duplicate entries for ke
 )
 def test_what_a_status_means(status: int, message: str, kind: type[ClusterError], transient: bool) -> None:
     """A wrong object is never tried for ever, be it answered with 500; an ill server is."""
-    error = error_of("PATCH /apis/apps/v1/namespaces/n/deployments/d", status, message, "Reason")
+    error = error_of("PATCH /apis/apps/v1/namespaces/n/deployments/d", status, message)
     assert type(error) is kind
-    assert (error.transient, error.status, error.message, error.reason) == (transient, status, message, "Reason")
+    assert (error.transient, error.status, error.message) == (transient, status, message)
     assert str(error) == f"PATCH /apis/apps/v1/namespaces/n/deployments/d: {message}"

@@ -36,7 +36,6 @@ class MistralDeployment:
     name: str
     namespace: str
     uid: str
-    resource_version: str
     generation: int
     paused: bool
     replan: str | None
@@ -57,7 +56,6 @@ def read_object(body: Mapping[str, Any]) -> MistralDeployment:
         name=metadata["name"],
         namespace=metadata["namespace"],
         uid=metadata["uid"],
-        resource_version=metadata["resourceVersion"],
         generation=metadata["generation"],
         paused=annotations.get(names.PAUSED_ANNOTATION, "false") != "false",
         replan=annotations.get(names.REPLAN_ANNOTATION),

@@ -190,7 +190,7 @@ def _error(what: str, status: int, content: bytes) -> ClusterError:
     """Read the server's Status object; a proxy's error page counts as its text."""
     try:
         answer = json.loads(content)
-        message, reason = str(answer["message"]), str(answer.get("reason", ""))
+        message = str(answer["message"])
     except (ValueError, LookupError, TypeError):
-        message, reason = _shown(content) or "no message", ""
-    return error_of(what, status, message, reason)
+        message = _shown(content) or "no message"
+    return error_of(what, status, message)

@@ -14,11 +14,10 @@ class ClusterError(Exception):
 
     transient: ClassVar[bool] = False
 
-    def __init__(self, what: str, status: int, message: str, *, reason: str = "") -> None:
+    def __init__(self, what: str, status: int, message: str) -> None:
         super().__init__(f"{what}: {message}")
         self.status = status
         self.message = message
-        self.reason = reason
 
 
 class UnreachableError(ClusterError):
@@ -51,7 +50,7 @@ class RefusedError(ClusterError):
     """400 or 422, or 500 for what a schema does not know: the object itself is wrong, and repeating it is useless."""
 
 
-def error_of(what: str, status: int, message: str, reason: str) -> ClusterError:
+def error_of(what: str, status: int, message: str) -> ClusterError:
     """Return the error that an HTTP status means.
 
     Server-side apply answers 500 for unknown fields and duplicate keys (kubernetes issue 118877): that looks like
@@ -69,4 +68,4 @@ def error_of(what: str, status: int, message: str, reason: str) -> ClusterError:
         kind = RefusedError
     else:
         kind = UnreachableError
-    return kind(what, status, message, reason=reason)
+    return kind(what, status, message)

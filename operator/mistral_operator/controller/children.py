@@ -56,11 +56,6 @@ class Children:
         for kind in CHILDREN:
             self._applied.pop((kind, owner), None)
 
-    def last_versions(self, owner: Key) -> dict[str, int]:
-        """Return the resourceVersions of our last word, by kind."""
-        found = ((kind, self._applied.get((kind, owner))) for kind in CHILDREN)
-        return {kind: applied.version for kind, applied in found if applied is not None}
-
     def seen(self, owner: Key, uid: str) -> dict[str, Body]:
         """Return the children that the watches show, as far as they are the owner's."""
         found = ((kind, self._store.get(resource, owner)) for kind, resource in CHILDREN.items())

@@ -38,7 +38,6 @@ class Plan:
     facts: ModelFacts
     request: PlanRequest
     config_format: ConfigFormat
-    load_format: WeightFormat
     architecture: str | None
     layout: AttentionLayout
     geometry: Geometry
@@ -105,7 +104,6 @@ def make_plan(facts: ModelFacts, request: PlanRequest, profiles: Sequence[Profil
         facts=facts,
         request=request,
         config_format=files.format,
-        load_format=load_format,
         architecture=_architecture(files),
         layout=layout,
         geometry=geometry,

@@ -8,21 +8,16 @@
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
 
 from mistral_operator.api.conditions import ConditionStatus, ConditionType, ConditionValue, Phase, Reason, false, true
 from mistral_operator.api.status import Condition
 
 Facts = Mapping[ConditionType, ConditionValue]
 
-_MUST_BE_TRUE = (
-    ConditionType.MODEL_RESOLVED,
-    ConditionType.BACKEND_SELECTED,
-    ConditionType.AVAILABLE,
-    ConditionType.UP_TO_DATE,
-)
-_MUST_NOT_BE_FALSE = (ConditionType.HARDWARE_COMPATIBLE, ConditionType.ATTENTION_VERIFIED)
+_MUST_NOT_BE_FALSE: Final = (ConditionType.HARDWARE_COMPATIBLE, ConditionType.ATTENTION_VERIFIED)  # the others: be True
 # whose reason speaks for Ready: a cause before its consequence
-_SPEAKS_FIRST = (
+_SPEAKS_FIRST: Final = (
     ConditionType.MODEL_RESOLVED,
     ConditionType.BACKEND_SELECTED,
     ConditionType.HARDWARE_COMPATIBLE,

@@ -32,6 +32,7 @@ class Parts:
     server: ApiServer
     namespaces: tuple[str, ...] = ()
     readable: bool = True
+    period_seconds: float = PERIOD
     store: Store = field(default_factory=lambda: Store(now))
     queue: WorkQueue = field(default_factory=lambda: WorkQueue(now))
     listed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -49,7 +50,7 @@ class Parts:
             watches=self.watches,
             queue=self.queue,
             namespaces=self.namespaces,
-            period_seconds=PERIOD,
+            period_seconds=self.period_seconds,
             listed=self.listed,
             log=log,
         )
@@ -164,6 +165,26 @@ def test_what_vanished_without_a_word(resource: Resource, body: Body, name: str)
             server.remove(resource, "ns", name)
             assert await next_round(parts) == {"ns/a": Cause.DUE}
             assert parts.store.get(resource, Key("ns", name)) is None
+
+    on_server(test, ApiServer(rules=RULES))
+
+
+def test_what_went_before_the_watches_began() -> None:
+    """No watch tells of it, and nobody takes that for a deaf one for the rest of a long period."""
+
+    async def test(server: ApiServer) -> None:
+        owner = server.put(MISTRAL_DEPLOYMENTS, mdep("a"))
+        server.put(PODS, child("a-1"))
+        parts = Parts(server, period_seconds=600)
+        async with parts.running():
+            await asyncio.wait_for(parts.listed.wait(), 5)
+            parts.store.watched(MISTRAL_DEPLOYMENTS, owner, deleted=False)
+            server.remove(PODS, "ns", "a-1")
+            await parts.wanted()
+            await asyncio.sleep(61)
+            assert list(parts.store.untold(PODS)) == []
+            assert await parts.wanted() == {"ns/a": Cause.DUE}
+            assert server.count("list", "pods") == 1
 
     on_server(test, ApiServer(rules=RULES))
 

@@ -25,6 +25,7 @@ from mistral_operator.planning.inventory import gpus_of_node
 
 _FIRST_RETRY_SECONDS: Final = 1.0
 _LONGEST_RETRY_SECONDS: Final = 30.0
+_UNTOLD_SECONDS: Final = 60.0  # after a round, within which watches tell of what it listed
 
 
 class Resync:
@@ -60,6 +61,11 @@ class Resync:
         while True:
             try:
                 await self._round()
+                self._listed.set()
+                period_seconds = self._period_seconds * random.uniform(0.9, 1.1)  # noqa: S311 - spreads load, hides nothing
+                await asyncio.sleep(min(period_seconds, _UNTOLD_SECONDS))
+                await self._drop_untold()
+                await asyncio.sleep(max(0, period_seconds - _UNTOLD_SECONDS))
             except ClusterError as error:
                 again_seconds = backoff_seconds(_FIRST_RETRY_SECONDS, failures, _LONGEST_RETRY_SECONDS)
                 self._log.warning("could not list everything", error=str(error), again_seconds=again_seconds)
@@ -67,8 +73,6 @@ class Resync:
                 failures += 1
                 continue
             failures = 0
-            self._listed.set()
-            await asyncio.sleep(self._period_seconds * random.uniform(0.9, 1.1))  # noqa: S311 - spreads load, hides nothing
 
     async def _round(self) -> None:
         if self._nodes.readable:
@@ -110,11 +114,20 @@ class Resync:
                     if self._store.listed(resource, body):
                         self._want(owner_key(resource, body), Cause.WATCHED)
         for key in known:
-            ghost = self._store.get(resource, key)
-            # what came by a watch after its page was listed is no ghost: only a look at the object itself tells
-            if ghost is not None and await self._cluster.get(resource, key.namespace, key.name) is None:
-                self._store.vanished(resource, key)
-                self._want(owner_key(resource, ghost), Cause.DUE)
+            await self._drop_if_gone(resource, key)
+
+    async def _drop_untold(self) -> None:
+        """Drop what was gone before its watch began: no watch ever tells of it, which must not pass for deafness."""
+        for resource in WATCHED:
+            for key in self._store.untold(resource):
+                await self._drop_if_gone(resource, key)
+
+    async def _drop_if_gone(self, resource: Resource, key: Key) -> None:
+        """Look at an object itself: what came by a watch after its page was listed is no ghost."""
+        ghost = self._store.get(resource, key)
+        if ghost is not None and await self._cluster.get(resource, key.namespace, key.name) is None:
+            self._store.vanished(resource, key)
+            self._want(owner_key(resource, ghost), Cause.DUE)
 
     def _want(self, key: Key | None, cause: Cause) -> None:
         if key is not None:

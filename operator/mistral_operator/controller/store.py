@@ -83,6 +83,10 @@ class Store:
         """Return for how long a change has been known from a list that no watch ever told."""
         return max((self._clock() - since for _, since in self._late.values()), default=0.0)
 
+    def untold(self, resource: Resource) -> Iterator[Key]:
+        """Return the keys of everything of a kind that a list has shown and that no watch has told of yet."""
+        return iter(tuple(key for kind, key in self._late if kind == resource.kind))
+
     def be_patient(self) -> None:
         """Begin to count anew: the API server is away, and watches cannot tell anything."""
         now = self._clock()

@@ -109,6 +109,21 @@ def test_a_list_in_a_multimodal_params_json_is_remapped_since_0_16(version: str,
             id="mixed mixtral has no window at all",
         ),
         pytest.param({"model_type": "ministral3", "sliding_window": W}, ALL_S, ALL_S, REFUSES, id="ministral3"),
+        pytest.param({"model_type": "gemma2"}, "SF" * 4, "SF" * 4, "SF" * 4, id="gemma2"),
+        pytest.param(
+            {"model_type": "gemma2", "sliding_window_pattern": 4}, "SF" * 4, "SF" * 4, "SF" * 4, id="not gemma2's word"
+        ),
+        pytest.param(
+            {"model_type": "gemma3_text", "sliding_window_pattern": 4}, "SSSF" * 2, "SSSF" * 2, "SSSF" * 2, id="gemma3"
+        ),
+        *(
+            pytest.param(
+                {"model_type": "gemma3_text", "sliding_window": None, "sliding_window_pattern": pattern},
+                *(REFUSES, REFUSES, REFUSES),
+                id=f"gemma3's pattern is {pattern}",
+            )
+            for pattern in (0, "six", None)
+        ),
     ],
 )
 def test_config_json(words: dict[str, Any], v0_33: str, v0_26: str, v0_11: str) -> None:

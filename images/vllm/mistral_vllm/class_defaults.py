@@ -35,7 +35,7 @@ CLASS_DEFAULTS: Final[Mapping[str, Mapping[str, Any]]] = MappingProxyType(
         "qwen2": _class_defaults(
             32, 4096, 32, 32, None, 22016, 151936, 32768, False, 4096, use_sliding_window=False, max_window_layers=28
         ),
-        "gemma2": _class_defaults(26, 2304, 8, 4, 256, 9216, 256000, 8192, True, 4096, sliding_window_pattern=2),
+        "gemma2": _class_defaults(26, 2304, 8, 4, 256, 9216, 256000, 8192, True, 4096),
         "gemma3_text": _class_defaults(26, 2304, 8, 4, 256, 9216, 262208, 131072, True, 4096, sliding_window_pattern=6),
         "voxtral_realtime_text": _class_defaults(32, 4096, 32, 8, None, 14336, 32000, 131072, None, 4096),
         "mistral4": _class_defaults(

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from mistral_vllm.decoder import ConfigFormat, Decoder, find_decoder
 from mistral_vllm.files import ConfigFiles
-from mistral_vllm.layer_types import LayerType
+from mistral_vllm.layer_types import GEMMAS, LayerType, types_of_gemma
 from mistral_vllm.layout import AttentionLayout, count_layers
 from mistral_vllm.reasons import EngineReason, Finding, LayoutReason, Unsupported
 from mistral_vllm.runtimes import Release
@@ -148,9 +148,8 @@ def _parse_config(decoder: Decoder, release: Release) -> _Parsed:
             layer_types = [
                 LayerType.SLIDING if window is not None and i >= first else LayerType.FULL for i in range(layer_count)
             ]
-    elif decoder.model_type in ("gemma2", "gemma3_text") and layer_types is None:
-        period = decoder.get("sliding_window_pattern")
-        layer_types = [LayerType.SLIDING if (i + 1) % period else LayerType.FULL for i in range(layer_count)]
+    elif decoder.model_type in GEMMAS and layer_types is None:
+        layer_types = list(types_of_gemma(decoder, layer_count))
     return _Parsed(window, layer_types, layer_count, decoder.model_type not in _NO_WINDOW_PER_LAYER)
 
 

@@ -1,11 +1,14 @@
 """Which layers slide: told by params.json's pattern, by layer_types, or by a family's own rule."""
 
 from enum import StrEnum
+from typing import Final
 
 from mistral_vllm.class_defaults import CLASS_DEFAULTS
 from mistral_vllm.decoder import Decoder, json_kind
 from mistral_vllm.reasons import LayoutReason, Unsupported
 from mistral_vllm.window import WindowValue
+
+GEMMAS: Final = frozenset({"gemma2", "gemma3_text"})
 
 
 class LayerType(StrEnum):
@@ -77,9 +80,8 @@ def types_of_family(decoder: Decoder, value: WindowValue, layer_count: int) -> t
     if decoder.model_type == "qwen2":
         first = _family_integer(decoder, "max_window_layers", minimum=0)
         return tuple(LayerType.SLIDING if index >= first else LayerType.FULL for index in range(layer_count))
-    if decoder.model_type in ("gemma2", "gemma3_text"):
-        period = 2 if decoder.model_type == "gemma2" else _family_integer(decoder, "sliding_window_pattern", minimum=1)
-        return tuple(LayerType.SLIDING if (index + 1) % period else LayerType.FULL for index in range(layer_count))
+    if decoder.model_type in GEMMAS:
+        return types_of_gemma(decoder, layer_count)
     if decoder.model_type is not None and decoder.model_type not in CLASS_DEFAULTS:
         raise Unsupported(
             LayoutReason.MODEL_TYPE_UNKNOWN,
@@ -87,6 +89,18 @@ def types_of_family(decoder: Decoder, value: WindowValue, layer_count: int) -> t
             f"{decoder.model_type[:40]!r} it applies to is unknown here; layer_types would say",
         )
     return (everything,) * layer_count
+
+
+def types_of_gemma(decoder: Decoder, layer_count: int) -> tuple[LayerType, ...]:
+    """Let every layer slide but each second one of Gemma 2, and each ``sliding_window_pattern``-th one of Gemma 3.
+
+    Raises
+    ------
+    Unsupported
+        When Gemma 3's setting is none.
+    """
+    period = 2 if decoder.model_type == "gemma2" else _family_integer(decoder, "sliding_window_pattern", minimum=1)
+    return tuple(LayerType.SLIDING if (index + 1) % period else LayerType.FULL for index in range(layer_count))
 
 
 def _family_integer(decoder: Decoder, key: str, *, minimum: int) -> int:

@@ -274,6 +274,23 @@ def test_pruning(child: dict[str, Any], prunable: tuple[str, ...], pruned: bool)
     in_world(test)
 
 
+@pytest.mark.parametrize("status", [403, 422])
+def test_a_child_that_may_not_be_deleted(status: int) -> None:
+    """A policy that keeps it is told, and keeps nothing else from being told."""
+
+    async def test(world: World) -> None:
+        await world.sync()
+        world.show()
+        world.server.faults.append(Fault("DELETE", status, "claims are kept here"))
+        trouble = await world.children.prune(KEY, "uid-of-m", manifests(storage=None), ["PersistentVolumeClaim"])
+        assert trouble is not None
+        assert trouble.reason == Reason.CHILD_REFUSED
+        assert trouble.message == ("the API server refuses to delete PersistentVolumeClaim ns/m: claims are kept here")
+        assert await world.children.prune(KEY, "uid-of-m", manifests(storage=None), ["PersistentVolumeClaim"]) is None
+
+    in_world(test)
+
+
 def test_nothing_is_remembered_of_who_is_gone() -> None:
     """Objects that come and go leave nothing."""
 

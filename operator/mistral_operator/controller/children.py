@@ -81,13 +81,25 @@ class Children:
                 return Synced(self.seen(owner, uid) | bodies, _refused(what, error))
         return Synced(bodies)
 
-    async def prune(self, owner: Key, uid: str, wanted: Sequence[Manifest], prunable: Sequence[str]) -> None:
-        """Delete the owner's children of prunable kinds that are not wanted any more."""
+    async def prune(
+        self, owner: Key, uid: str, wanted: Sequence[Manifest], prunable: Sequence[str]
+    ) -> ConditionValue | None:
+        """Delete the owner's children of prunable kinds that are not wanted any more; return what stood in the way.
+
+        Raises
+        ------
+        ClusterError
+            As :meth:`sync`.
+        """
         kinds = {str(manifest["kind"]) for manifest in wanted}
         for kind, body in self.seen(owner, uid).items():
             if kind in prunable and kind not in kinds and body["metadata"].get("deletionTimestamp") is None:
-                await self._cluster.delete(CHILDREN[kind], owner.namespace, owner.name, uid=body["metadata"]["uid"])
+                try:
+                    await self._cluster.delete(CHILDREN[kind], owner.namespace, owner.name, uid=body["metadata"]["uid"])
+                except (ForbiddenError, RefusedError) as error:
+                    return _refused(f"to delete {kind} {owner}", error)
                 self._applied.pop((kind, owner), None)
+        return None
 
     async def _bring(self, resource: Resource, owner: Key, uid: str, manifest: Manifest) -> Body:
         intent = _digest(manifest)

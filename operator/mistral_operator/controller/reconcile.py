@@ -195,9 +195,10 @@ class Reconciler:
         except Unrenderable as problem:
             return Synced(seen, problem.as_condition())
         synced = await self._children.sync(key, subject.uid, manifests)
-        if synced.trouble is None:
-            await self._children.prune(key, subject.uid, manifests, prunable_kinds(owner, subject.spec))
-        return synced
+        if synced.trouble is not None:
+            return synced
+        trouble = await self._children.prune(key, subject.uid, manifests, prunable_kinds(owner, subject.spec))
+        return Synced(synced.bodies, trouble)
 
     def _evidence(self, key: Key, claim: str | None, pods: Sequence[Body], events: Told) -> Evidence:
         causes = self._crash_logs.look(key, pods)

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
-from typing import TYPE_CHECKING, NamedTuple
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from mistral_vllm.backends import ComputeCapability, Platform
 from mistral_vllm.layer_types import LayerType
@@ -78,32 +79,39 @@ class AttentionFacts(NamedTuple):
         return tuple(kind for kind in LayerType if kind in self.layout.layers)
 
 
+_SPECULATIVE: Final = (
+    *("speculative-config", "speculative-model", "num-speculative-tokens"),
+    *("spec-method", "spec-model", "spec-tokens"),
+)
+_FLAGS: Final = (
+    *_SPECULATIVE,
+    *("block-size", "decode-context-parallel-size", "kv-transfer-config"),
+    *("disable-hybrid-kv-cache-manager", "disable-sliding-window"),
+)
+_SHORT_FLAGS: Final = MappingProxyType({"-dcp": "decode-context-parallel-size", "-sc": "speculative-config"})
+
+
 def features_of(extra_args: Sequence[str], env: Mapping[str, str] | None = None) -> EngineFeatures:
     """Read what matters to attention from vLLM command line arguments and environment variables.
 
-    Accepts ``--flag value``, ``--flag=value`` and underscores for hyphens, as vLLM's parser does. A value that is no
-    number where one is due counts as absent: vLLM itself refuses it at start.
+    Accepts ``--flag value``, ``--flag=value``, underscores for hyphens, short names and the beginnings of long ones, as
+    vLLM's parser does. A value that is no number where one is due counts as absent: vLLM itself refuses it at start.
     """
     flags = _flags(extra_args)
     env = env or {}
 
-    def number(*names: str) -> int | None:
-        text = next((flags[name] for name in names if name in flags), "")
+    def number(name: str) -> int | None:
+        text = flags.get(name, "")
         return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
 
     return EngineFeatures(
         block_size_tokens=number("block-size"),
-        speculative_decoding=any(
-            name == "speculative-config" or name.startswith("speculative-config.") for name in flags
-        )
-        or bool(
-            {"speculative-model", "num-speculative-tokens", "spec-method", "spec-model", "spec-tokens"} & flags.keys()
-        ),
+        speculative_decoding=not flags.keys().isdisjoint(_SPECULATIVE),
         batch_invariant=env.get("VLLM_BATCH_INVARIANT", "0") not in ("", "0"),
-        decode_context_parallel_size=number("decode-context-parallel-size", "dcp") or 1,
+        decode_context_parallel_size=number("decode-context-parallel-size") or 1,
         hybrid_kv_cache_disabled="disable-hybrid-kv-cache-manager" in flags,
         sliding_window_disabled="disable-sliding-window" in flags,
-        kv_connector=any(name.split(".")[0] == "kv-transfer-config" for name in flags),
+        kv_connector="kv-transfer-config" in flags,
         hnd_kv_cache=env.get("VLLM_KV_CACHE_LAYOUT", "").upper() == "HND",
     )
 
@@ -113,9 +121,17 @@ def _flags(extra_args: Sequence[str]) -> dict[str, str]:
     name = ""
     for argument in extra_args:
         if argument.startswith("-"):
-            written, _, value = argument.lstrip("-").partition("=")
-            name = written.replace("_", "-")
+            written, _, value = argument.partition("=")
+            name = _whole_name(written.replace("_", "-").partition(".")[0])
             flags[name] = value
         elif name and not flags[name]:
             flags[name] = argument
     return flags
+
+
+def _whole_name(written: str) -> str:
+    """Return a flag's name; of a beginning that several have, vLLM itself refuses to choose one."""
+    name = written.removeprefix("--")
+    if not name or name == written:
+        return _SHORT_FLAGS.get(written, written)
+    return next((flag for flag in _FLAGS if flag.startswith(name)), name)

@@ -331,6 +331,30 @@ def test_bad_objects_stop_no_good_ones(on: On) -> None:
     on(test)
 
 
+@pytest.mark.parametrize("missing", ["events", "horizontalpodautoscalers"])
+def test_a_right_that_is_missing(on: On, missing: str) -> None:
+    """Who has forgotten to grant a new one gets a status all the same, and the operator's log names the right."""
+
+    async def test(world: World) -> None:
+        world.server.rules = [
+            rule for rule in operator_rules() if (missing, "list") != (*rule["resources"], *rule["verbs"])
+        ]
+        key = world.mdep()
+        await world.reconciler.reconcile(key)
+        deployment = world.server.find(DEPLOYMENTS, "ns", "m") or {}
+        world.server.put(DEPLOYMENTS, {**deployment, "spec": {**deployment["spec"], "replicas": 5}})
+        labels = deployment["spec"]["template"]["metadata"]["labels"]
+        metadata = {"namespace": "ns", "name": "m-1", "labels": labels, "creationTimestamp": "2026-11-24T11:59:00Z"}
+        world.server.put(PODS, {"metadata": metadata, "spec": {"nodeName": "n"}, "status": {}})
+        world.show()
+        await world.reconciler.reconcile(key)
+        assert world.status(key)["replicas"] == 1
+        (told,) = [one for one in world.told.entries if one["log_level"] == "warning"]
+        assert missing in told["error"]
+
+    on(test)
+
+
 def test_pods_of_the_plan_keep_it(on: On) -> None:
     """A pod that got a node makes the plan stand, also when its object has been written by nobody since."""
 

@@ -28,6 +28,10 @@ class Told(NamedTuple):
     again_seconds: float | None
 
 
+NOTHING_TOLD: Final = Told({}, (), _AGAIN_SECONDS)
+"""Where Events may not be read."""
+
+
 async def events_of(cluster: Cluster, pods: Iterable[Body], claim: str | None, now: datetime) -> Told:
     """Return what Events say of the pods that are silent, and of the claim that they mount."""
     unready = [pod for pod in pods if not is_leaving(pod) and not is_ready(pod)]

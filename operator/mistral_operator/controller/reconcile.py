@@ -3,9 +3,10 @@
 Level-triggered: it asks what is, never what has happened, so that it may run at any time and as often as wanted.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final, TypeVar
 
 from structlog.typing import FilteringBoundLogger
 
@@ -19,6 +20,7 @@ from mistral_operator.api.mistral_deployment import (
 )
 from mistral_operator.api.status import MistralDeploymentStatus, Resolved
 from mistral_operator.cluster.client import Cluster, Manifest
+from mistral_operator.cluster.errors import ForbiddenError
 from mistral_operator.cluster.resources import CHILDREN, MISTRAL_DEPLOYMENTS
 from mistral_operator.controller.autoscalers import scaled_by_others
 from mistral_operator.controller.children import Children, Synced
@@ -28,7 +30,7 @@ from mistral_operator.controller.metrics import Metrics
 from mistral_operator.controller.models import Models
 from mistral_operator.controller.nodes import Nodes
 from mistral_operator.controller.notes import event_of, tell
-from mistral_operator.controller.pod_events import Told, events_of
+from mistral_operator.controller.pod_events import NOTHING_TOLD, Told, events_of
 from mistral_operator.controller.store import Body, Store, version_of
 from mistral_operator.controller.verification import Verification
 from mistral_operator.planning.frozen import plan_digest, same_wishes
@@ -45,9 +47,10 @@ from mistral_operator.status.report import Subject, report, report_invalid
 from mistral_operator.status.transitions import transitions
 from mistral_vllm.profiles import Profile
 
-_AUTOSCALER_SECONDS = 60.0  # an autoscaler that is not watched may be gone
-_CHILD_SECONDS = 60.0  # a quota, a policy or a stranger that stands in a child's way is not watched either
-_FRESH_SECONDS = 10.0  # how old an answer of the hub a new plan may rest on
+_T = TypeVar("_T")
+_AUTOSCALER_SECONDS: Final = 60.0  # an autoscaler that is not watched may be gone
+_CHILD_SECONDS: Final = 60.0  # a quota, a policy or a stranger that stands in a child's way is not watched either
+_FRESH_SECONDS: Final = 10.0  # how old an answer of the hub a new plan may rest on
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,11 +141,12 @@ class Reconciler:
         verdict = decide_plan(subject.spec, frozen, circumstances, generation=subject.generation, replan=subject.replan)
         if subject.paused:
             verdict = verdict.held_back(frozen)
-        warnings = await scaled_by_others(self._cluster, self._store, key, subject.spec.replicas, before.warnings)
+        scaled = scaled_by_others(self._cluster, self._store, key, subject.spec.replicas, before.warnings)
+        warnings = await self._if_allowed(key, scaled, [])
         synced = await self._render_and_apply(key, subject, verdict, seen)
 
         claim, deployment = claim_name(key.name, subject.spec), synced.bodies.get("Deployment")
-        events = await events_of(self._cluster, pods, claim, self._now())
+        events = await self._if_allowed(key, events_of(self._cluster, pods, claim, self._now()), NOTHING_TOLD)
         observed = Observed.of(deployment, pods, self._evidence(key, claim, pods, events))
         asked = self._verification.look(key, subject.spec.api_key_secret_ref, verdict.resolved, deployment, pods)
         told = _told_subject(key, subject)
@@ -199,6 +203,16 @@ class Reconciler:
             return synced
         trouble = await self._children.prune(key, subject.uid, manifests, prunable_kinds(owner, subject.spec))
         return Synced(synced.bodies, trouble)
+
+    async def _if_allowed(self, key: Key, asking: Awaitable[_T], otherwise: _T) -> _T:
+        """Return what is asked for beside the object itself: a right that is missing costs no more than the answer."""
+        try:
+            return await asking
+        except ForbiddenError as error:
+            self._log.warning(
+                "a right is missing, which `mistral-operator rbac` prints", object=str(key), error=str(error)
+            )
+            return otherwise
 
     def _evidence(self, key: Key, claim: str | None, pods: Sequence[Body], events: Told) -> Evidence:
         causes = self._crash_logs.look(key, pods)

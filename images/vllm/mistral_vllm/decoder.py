@@ -21,6 +21,7 @@ class ConfigFormat(StrEnum):
         return "config.json" if self is ConfigFormat.HF else "params.json"
 
 
+_SHOWN_DIGITS: Final = 20
 _TEXT_KEYS: Final = ("text_config", "llm_config", "language_config")
 ARCHITECTURES: Final = MappingProxyType(
     {
@@ -255,4 +256,7 @@ def json_kind(value: object) -> str:
 
 def json_shown(value: object) -> str:
     """Show a number as it is, cut short, and name the type of anything else."""
-    return str(value)[:20] if isinstance(value, int | float) and not isinstance(value, bool) else json_kind(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return json_kind(value)
+    text = str(value)
+    return text if len(text) <= _SHOWN_DIGITS else f"{text[:_SHOWN_DIGITS]}…"

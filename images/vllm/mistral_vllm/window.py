@@ -10,7 +10,10 @@ from mistral_vllm.decoder import json_kind, json_shown
 from mistral_vllm.reasons import Finding, FindingReason, LayoutReason, Unsupported
 
 _NULL_TEXTS = frozenset({"", "null", "none"})
-_DIGITS_MAX = 18  # a window of more digits is no window, and int() of megabytes of digits is slow
+_DIGITS_MAX = (
+    18  # a window of more digits is no window, no status can hold it, and int() of megabytes of digits is slow
+)
+_SIZE_MAX = 10**_DIGITS_MAX - 1
 
 
 class WindowValue(NamedTuple):
@@ -34,7 +37,7 @@ def normalise_window(raw: Any, where: str) -> WindowValue:
     Raises
     ------
     Unsupported
-        For booleans, fractions, other text, objects, and lists that hold no single size.
+        For booleans, fractions, other text, objects, lists that hold no single size, and sizes beyond any sequence.
     """
     if isinstance(raw, list | tuple):
         return _normalise_pattern(list(raw), where)
@@ -50,8 +53,12 @@ def normalise_window(raw: Any, where: str) -> WindowValue:
     if raw <= 0:
         return WindowValue(
             None,
-            findings=(Finding(FindingReason.NON_POSITIVE_WINDOW, f"{where} is {raw}, which is read as no window"),),
+            findings=(
+                Finding(FindingReason.NON_POSITIVE_WINDOW, f"{where} is {json_shown(raw)}, which is read as no window"),
+            ),
         )
+    if raw > _SIZE_MAX:
+        raise Unsupported(LayoutReason.WINDOW_TYPE, f"{where} is {json_shown(raw)}, longer than any sequence")
     return WindowValue(raw)
 
 
@@ -86,7 +93,11 @@ def _normalise_pattern(raw: list[Any], where: str) -> WindowValue:
     if any(size <= 0 for size in sizes):
         raise Unsupported(
             LayoutReason.WINDOW_PATTERN,
-            f"{where} holds {min(sizes)}; in a list a layer without a window is written null",
+            f"{where} holds {json_shown(min(sizes))}; in a list a layer without a window is written null",
+        )
+    if any(size > _SIZE_MAX for size in sizes):
+        raise Unsupported(
+            LayoutReason.WINDOW_PATTERN, f"{where} holds {json_shown(max(sizes))}, longer than any sequence"
         )
     if len(sizes) > 1:
         shown = ", ".join(str(size) for size in sorted(sizes)[:4])

@@ -2,7 +2,7 @@
 
 import shlex
 from itertools import groupby
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from rich.console import Console
 from rich.markup import escape
@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # a plan without a file and without a cluster has none
     from mistral_operator.planning.placement import Placement
 
 _SLIDING, _FULL = "▄", "█"
-_BAR_WIDTH = 60
+_BAR_WIDTH: Final = 60
 
 
 def print_plan(plan: Plan, console: Console, placement: "Placement | None" = None) -> None:

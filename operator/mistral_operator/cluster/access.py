@@ -1,16 +1,22 @@
 """What this process or an account may do, and what the API server serves: asked before anything depends on it."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from mistral_operator.cluster.client import Cluster
 from mistral_operator.cluster.errors import NotFoundError
 from mistral_operator.cluster.rbac import Rule
 from mistral_operator.cluster.resources import Resource
 
-_ACCOUNT_REVIEW = Resource("authorization.k8s.io/v1", "SubjectAccessReview", "subjectaccessreviews", namespaced=False)
-_IDENTITY_REVIEW = Resource("authentication.k8s.io/v1", "SelfSubjectReview", "selfsubjectreviews", namespaced=False)
-_REVIEW = Resource("authorization.k8s.io/v1", "SelfSubjectAccessReview", "selfsubjectaccessreviews", namespaced=False)
+_ACCOUNT_REVIEW: Final = Resource(
+    "authorization.k8s.io/v1", "SubjectAccessReview", "subjectaccessreviews", namespaced=False
+)
+_IDENTITY_REVIEW: Final = Resource(
+    "authentication.k8s.io/v1", "SelfSubjectReview", "selfsubjectreviews", namespaced=False
+)
+_REVIEW: Final = Resource(
+    "authorization.k8s.io/v1", "SelfSubjectAccessReview", "selfsubjectaccessreviews", namespaced=False
+)
 
 
 async def may(cluster: Cluster, verb: str, resource: Resource, namespace: str | None = None) -> bool:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Coroutine
 from contextlib import closing
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from aiohttp import web
 from structlog.typing import FilteringBoundLogger
@@ -33,9 +33,9 @@ from mistral_operator.controller.watches import Watches, watch
 from mistral_operator.controller.workers import work
 from mistral_vllm.profiles import load_profiles
 
-_ASK_AGAIN_SECONDS = 2.0
-_AWAY = (0, 502, 503, 504)  # no answer, or one of somebody who stands before the API server
-_FIRST = asyncio.FIRST_COMPLETED
+_ASK_AGAIN_SECONDS: Final = 2.0
+_AWAY: Final = (0, 502, 503, 504)  # no answer, or one of somebody who stands before the API server
+_FIRST: Final = asyncio.FIRST_COMPLETED
 _T = TypeVar("_T")
 
 

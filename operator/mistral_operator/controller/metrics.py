@@ -1,5 +1,7 @@
 """What the operator measures about itself, in one registry of its own."""
 
+from typing import Final
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 
 from mistral_operator.api.status import MistralDeploymentStatus
@@ -8,7 +10,7 @@ from mistral_operator.controller.keys import Key
 from mistral_operator.controller.measures import Measure
 from mistral_operator.controller.object_metrics import ObjectMetrics
 
-_RECONCILE_BUCKETS_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
+_RECONCILE_BUCKETS_SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 
 
 class Metrics:

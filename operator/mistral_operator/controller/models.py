@@ -26,7 +26,7 @@ from mistral_operator.hub.remote import HubReader
 from mistral_operator.planning.facts import ModelFacts
 from mistral_operator.planning.verdict import ModelAnswer
 
-_NEEDS_A_TOKEN = frozenset(
+_NEEDS_A_TOKEN: Final = frozenset(
     {HubReason.GATED, HubReason.FORBIDDEN, HubReason.BAD_TOKEN, HubReason.NOT_FOUND_OR_NO_ACCESS}
 )
 _LONGEST_PATIENCE_SECONDS: Final = 3600.0  # a hub's limits last minutes; a header can say anything

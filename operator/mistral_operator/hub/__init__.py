@@ -8,6 +8,7 @@ output of its own and gets these facts handed in.
 """
 
 from pathlib import Path
+from typing import Final
 
 from mistral_operator.hub.errors import HubError, HubReason, NotAFolderError
 from mistral_operator.hub.local import read_folder
@@ -15,7 +16,7 @@ from mistral_operator.planning.facts import ModelFacts
 
 __all__ = ["HubError", "HubReason", "read_folder", "read_model"]
 
-_PATH_PREFIXES = ("/", "./", "../", "~")
+_PATH_PREFIXES: Final = ("/", "./", "../", "~")
 
 
 def read_model(

@@ -6,8 +6,10 @@ change is told; or there is no plan, and whatever runs is left alone.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 from mistral_operator.api.conditions import ConditionValue, Reason, false, true, unknown
+from mistral_operator.api.names import REPLAN_ANNOTATION
 from mistral_operator.api.spec import MistralDeploymentSpec
 from mistral_operator.api.status import Resolved
 from mistral_operator.planning.facts import ModelFacts
@@ -18,6 +20,10 @@ from mistral_operator.planning.problems import Problem, Unplannable
 from mistral_operator.planning.wishes import Defaults
 from mistral_vllm.backends import Platform
 from mistral_vllm.profiles import Profile
+
+_CURRENT: Final = "pods run the plan that today's facts lead to"
+_PAUSED: Final = "there is no plan, and none is made while the object is paused"
+_REPLAN: Final = f"annotate the object with a new value of {REPLAN_ANNOTATION} to take it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +95,6 @@ def decide_plan(
     if differences or not placement.classes:
         return kept
     return replace(kept, hardware=_planned_hardware(placement))  # why the other classes are left out is still worth it
-
-
-_CURRENT = "pods run the plan that today's facts lead to"
-_PAUSED = "there is no plan, and none is made while the object is paused"
-_REPLAN = "annotate the object with a new value of mistral-operator.io/replan to take it"
 
 
 def _place(spec: MistralDeploymentSpec, circumstances: Circumstances) -> Placement | None:

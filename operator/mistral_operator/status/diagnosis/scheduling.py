@@ -22,7 +22,7 @@ _NOT_FOUND: Final = re.compile(r"\. not found$")  # of the node that a failing c
 _TAINT: Final = re.compile(r"untolerated taint|taints that the pod didn't tolerate|had taint ")
 _AFFINITY: Final = re.compile(r"node affinity/selector|node selector|requested node name")
 
-_GPUS = "lower spec.replicas or spec.parallelism, free GPUs that others hold, or add a node with such GPUs"
+_GPUS: Final = "lower spec.replicas or spec.parallelism, free GPUs that others hold, or add a node with such GPUs"
 _PATTERNS: Final = (
     *CLAIM_PATTERNS,
     Pattern(PodReason.INSUFFICIENT_GPU, re.compile(r"Insufficient \S+/(gpu|mig-)\S*"), _GPUS),

@@ -10,9 +10,8 @@ from mistral_vllm.decoder import json_kind, json_shown
 from mistral_vllm.reasons import Finding, FindingReason, LayoutReason, Unsupported
 
 _NULL_TEXTS = frozenset({"", "null", "none"})
-_DIGITS_MAX = (
-    18  # a window of more digits is no window, no status can hold it, and int() of megabytes of digits is slow
-)
+# a window of more digits is no window, no status can hold it, and int() of megabytes of digits is slow
+_DIGITS_MAX = 18
 _SIZE_MAX = 10**_DIGITS_MAX - 1
 
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from mistral_operator.hub import HubError, HubReason, read_folder, read_model
 from mistral_operator.hub.cache import FactsCache
+from mistral_operator.hub.safetensors_header import MAX_HEADER_BYTES
 from mistral_operator.planning.facts import ModelFacts, WeightFormat
 
 
@@ -118,6 +119,16 @@ def test_a_header_longer_than_the_first_read_is_read_whole(folder: Path) -> None
     (folder / "model.safetensors").write_bytes(safetensors(*[("BF16", (2,))] * 3000))
     [weights] = read_folder(folder).weights
     assert weights.parameters == 6000
+
+
+def test_a_header_that_would_fill_the_memory_is_not_read(folder: Path) -> None:
+    """Whoever may name a model may name one with two million tensors, and the operator has to live through it."""
+    with (folder / "model.safetensors").open("wb") as file:
+        file.write((MAX_HEADER_BYTES + 1).to_bytes(8, "little"))
+        file.truncate(2 * MAX_HEADER_BYTES)
+    with pytest.raises(HubError, match=r"^model\.safetensors of .* has a header of 8,388,609 bytes, and is read up to"):
+        read_folder(folder)
+    assert reason(folder) is HubReason.TORN_WEIGHTS
 
 
 WHOLE = safetensors(("BF16", (8,)))

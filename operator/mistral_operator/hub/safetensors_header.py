@@ -12,7 +12,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-MAX_HEADER_BYTES: Final = 100_000_000  # the bound of the safetensors library itself
+MAX_HEADER_BYTES: Final = 8 << 20  # some 60,000 tensors; parsed, a header takes ten times what it has in bytes
+_LIBRARYS_BOUND_BYTES: Final = 100_000_000  # of the safetensors library: no file has a longer one
 _LENGTH_BYTES: Final = 8
 _FIRST_READ_BYTES: Final = 100_000  # most headers are shorter, so that one read is enough
 
@@ -40,8 +41,10 @@ def read_header(read_range: Callable[[int, int], bytes], file_size: int) -> Safe
         raise ValueError("is cut short: it ends before its header")
     start = read_range(0, min(_FIRST_READ_BYTES, file_size))
     length = int.from_bytes(start[:_LENGTH_BYTES], "little")
-    if len(start) < _LENGTH_BYTES or length > MAX_HEADER_BYTES:
+    if len(start) < _LENGTH_BYTES or length > _LIBRARYS_BOUND_BYTES:
         raise ValueError("is not a safetensors file: its first eight bytes are no length of a header")
+    if length > MAX_HEADER_BYTES:
+        raise ValueError(f"has a header of {length:,} bytes, and is read up to {MAX_HEADER_BYTES:,}")
     end = _LENGTH_BYTES + length
     if end > file_size:
         raise ValueError("is cut short: it ends inside its header")

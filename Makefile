@@ -42,8 +42,10 @@ demo-stop: setup ## Stop a demo that KEEP=1 left running
 binaries: setup
 	@$(RUN) python -m devcluster.binaries
 
-test: binaries ## Run every test a machine without a GPU can run
-	$(RUN) pytest -q
+# the tests of a file stay together, and each process has control planes of its own: they wait more than they compute
+JOBS ?= 2
+test: binaries ## Run every test a machine without a GPU can run (JOBS=2 files at a time)
+	$(RUN) pytest -q --numprocesses=$(JOBS) --dist=loadscope
 
 IMAGE_VENV := .venv-image
 $(IMAGE_VENV)/.synced: images/vllm/requirements-cpu.txt images/vllm/pyproject.toml | setup-uv

@@ -128,10 +128,12 @@ def test_the_workspace_has_room_for_every_batch(kv_heads: int, max_batch: int) -
         rule_table(sizes, kv_heads, PAGES),
         pinned_table(LaunchParameters(64, 4, 2), sizes, kv_heads, PAGES),
         DecodeTable({1: Choice(EIGHT_FOUR_TWO)}, Source.CACHED),
+        DecodeTable({1: FLASH, 4096: Choice(EIGHT_FOUR_TWO)}, Source.CACHED),  # of a larger server
         flash_attn_table(),
     )
     for table in tables:
         most = table.most_splits(max_batch)
+        assert all(launch.split_k <= most for launch in table.distinct())  # compiled on one sequence
         for batch in range(1, max_batch + 1):
             launch = table.choose(batch).split_k
             assert launch is None or batch * launch.split_k <= most
@@ -219,6 +221,19 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     trouble = TuningCache(tmp_path / "file" / "under").keep(shape(), flash_attn_table())
     assert trouble is not None
     assert "cannot be kept" in trouble
+
+
+def test_a_table_that_cannot_be_put_in_its_place(tmp_path: Path) -> None:
+    """Nothing half-written stays, or a full disk would fill further with each start."""
+    cache = TuningCache(tmp_path)
+    cache.keep(shape(), flash_attn_table())
+    (file,) = tmp_path.iterdir()
+    file.unlink()
+    file.mkdir()
+    trouble = cache.keep(shape(), flash_attn_table())
+    assert trouble is not None
+    assert trouble.endswith("Is a directory")
+    assert list(tmp_path.iterdir()) == [file]
 
 
 def test_tables_that_ship() -> None:

@@ -64,9 +64,17 @@ class DecodeTable:
         return tuple(dict.fromkeys(parameters for parameters in found if parameters is not None))
 
     def most_splits(self, max_batch: int) -> int:
-        """Return the largest number of splits of all sequences together, over every batch up to ``max_batch``."""
-        launches = ((batch, self.choose(batch).split_k) for batch in range(1, max_batch + 1))
-        return max((batch * launch.split_k for batch, launch in launches if launch is not None), default=0)
+        """Return the largest number of splits of all sequences together, over every batch up to ``max_batch``.
+
+        One sequence by each launch counts too, which is how launches are compiled: a table may come from a larger
+        server, with launches for batches beyond that.
+        """
+        launches = [(1, launch) for launch in self.distinct()]
+        for batch in range(1, max_batch + 1):
+            launch = self.choose(batch).split_k
+            if launch is not None:
+                launches.append((batch, launch))
+        return max((batch * launch.split_k for batch, launch in launches), default=0)
 
     def extended(self, other: "DecodeTable") -> "DecodeTable":
         """Return the table with another's choices for larger batches than it has: it may come from a smaller server."""

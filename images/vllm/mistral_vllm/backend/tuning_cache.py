@@ -84,8 +84,14 @@ class TuningCache:
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             with tempfile.NamedTemporaryFile("w", dir=self._folder, delete=False, encoding="utf-8") as file:
-                file.write(content)
-            Path(file.name).replace(self._file(shape))
+                written = Path(file.name)
+                try:
+                    file.write(content)
+                    file.flush()
+                    written.replace(self._file(shape))
+                except OSError:
+                    written.unlink()  # or a full disk would hold one more of them after each start
+                    raise
         except OSError as error:
             return f"the measured table cannot be kept in {self._folder}: {os.strerror(error.errno or 0)}"
         return None

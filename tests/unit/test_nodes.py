@@ -46,6 +46,22 @@ def test_what_a_watch_tells(first: list[dict[str, Any]], then: dict[str, Any], c
     assert products(nodes) == left
 
 
+def test_what_the_watch_tells_while_a_list_is_under_way() -> None:
+    """It is newer than the page on which the node stood, or did not yet."""
+    nodes = Nodes(readable=True)
+    nodes.watched(node(), deleted=False)
+    nodes.list_begins()
+    page = {"n": gpus_of_node(node()), "another": gpus_of_node(node())}
+    nodes.watched(node(), deleted=True)
+    nodes.watched(node("another", None), deleted=False)
+    nodes.watched(node("new", L4), deleted=False)
+    nodes.listed(page)
+    assert products(nodes) == ["NVIDIA-L4"]
+    nodes.list_begins()
+    nodes.listed(page)
+    assert products(nodes) == ["NVIDIA-H200"]
+
+
 def test_nodes_that_went_unseen_are_not_lost_for_ever() -> None:
     """A node whose deletion no watch told of is in no list, and is forgotten with it."""
     nodes = Nodes(readable=True)
@@ -87,6 +103,7 @@ def test_what_a_list_shows(listed: list[dict[str, Any]], changes: bool, left: li
     nodes.watched(node(), deleted=False)
     nodes.watched(node("another", L4), deleted=False)
     read = {str(one["metadata"]["name"]): gpus_of_node(one) for one in listed}
+    nodes.list_begins()
     assert nodes.listed(read) is changes
     assert products(nodes) == left
 

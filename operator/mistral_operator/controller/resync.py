@@ -98,6 +98,7 @@ class Resync:
             self._nodes_forbidden = False
 
     async def _list_nodes(self) -> None:
+        self._nodes.list_begins()
         gpus: dict[str, frozenset[GpuClass]] = {}  # and not the nodes: a large cluster's fill the memory
         async for page in self._cluster.pages(NODES):
             gpus |= {str(node["metadata"]["name"]): gpus_of_node(node) for node in page}

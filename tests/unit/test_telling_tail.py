@@ -18,6 +18,8 @@ def test_streams_do_not_tear_each_other_s_lines() -> None:
     tail.add(1, b"and a half\nthree ")
     tail.add(2, b"halves\n")
     assert tail.text() == "one and a half\ntwo halves\nthree "
+    tail.add(2, b"four")
+    assert tail.text() == "one and a half\ntwo halves\nthree \nfour"
 
 
 def test_old_lines_are_forgotten() -> None:

@@ -34,5 +34,5 @@ class Tail:
             self._size_bytes = self._limit_bytes
 
     def text(self) -> str:
-        """Return what is kept, unfinished lines last."""
-        return b"".join((*self._lines, *self._unfinished.values())).decode("utf-8", "replace")
+        """Return what is kept, unfinished lines last, each a line of its own."""
+        return (b"".join(self._lines) + b"\n".join(self._unfinished.values())).decode("utf-8", "replace")

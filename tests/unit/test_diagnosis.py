@@ -711,6 +711,11 @@ def test_every_real_log_is_read() -> None:
             "vLLM finds no GPU in the pod",
         ),
         (
+            "AssertionError: DP adjusted local rank 0 is out of bounds for 0 devices.",
+            PodReason.NO_GPU_IN_POD,
+            "vLLM finds no GPU in the pod",
+        ),
+        (
             (
                 "PluginError: mistral_vllm cannot do its work, and MISTRAL_VLLM_REQUIRED=1 forbids its fallback: "
                 "xFormers is not installed, and --attention-backend CUSTOM must be left out"

@@ -3,7 +3,7 @@
 ``vllm_logs`` holds what it printed word for word, but for the folder it was installed in. Its out-of-memory logs come
 from a CPU whose worker raised PyTorch's own error; ``old_driver`` from the build for CUDA 13 with the plugin, on a
 machine without a GPU whose libcuda.so.1 told CUDA 12.2 and whose NVML told of an H100; ``cuda_error`` from an engine
-without a server on two H100 with NVLink multicast switched off.
+without a server on two H100 with NVLink multicast switched off, less the traceback of the program that had started it.
 """
 
 from pathlib import Path

@@ -182,6 +182,7 @@ _PLATFORM: Final = (
         re.compile(
             r"Failed to infer device type|No CUDA GPUs are available|Found no NVIDIA driver|found no CUDA GPU"
             r"|libcuda\.so\S*: cannot open shared object|no CUDA-capable device is detected"
+            r"|adjusted local rank \d+ is out of bounds for 0 devices"
         ),
         "see that the NVIDIA driver and container toolkit work on the node, or set spec.runtimeClassName",
         "vLLM finds no GPU in the pod",

@@ -202,6 +202,7 @@ def test_a_hub_that_goes_away(on: On) -> None:
         away = await made.read(fresh_seconds=10)
         assert away.answer.facts is not None
         assert (away.answer.reason, away.answer.transient) == ("HubUnreachable", True)
+        assert away.answer.message.endswith("HF_ENDPOINT of the operator; it is asked again by itself.")
         for asked, wait in enumerate((5, 10, 20), start=2):
             made.now += wait + 0.1
             outcome = await made.read()

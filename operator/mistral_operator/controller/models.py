@@ -194,8 +194,11 @@ class Models:
 
 
 def _told(error: HubError, *, has_token: bool) -> str:
-    """Return an error's words as a status keeps them: with nothing that differs each time the hub is asked."""
+    """Return an error as a status tells it: nothing differs each time the hub is asked, and nobody has to retry."""
     if isinstance(error, RateLimitedError):
         more = "" if has_token else "; a token in spec.hfTokenSecretRef raises its limit"
         return f"{error.message} It is asked again as soon as it allows{more}."
+    if isinstance(error, HubUnreachableError):
+        step = "Check the network, the proxy settings and HF_ENDPOINT of the operator; it is asked again by itself."
+        return f"{error.message} {step}"
     return str(error)

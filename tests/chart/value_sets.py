@@ -124,6 +124,28 @@ SETS: Final = {
             "networkPolicy": {"enabled": True},
         },
     ),
+    # each of them is a name to Kubernetes, and to YAML a number or a truth
+    "names that look like something else": Release(
+        "7",
+        "2024",
+        {
+            "watchNamespaces": ["2024", "007", "on", "null"],
+            "nameOverride": "1234",
+            "fullnameOverride": "0x10",
+            "replicaCount": 2,
+            "priorityClassName": "1",
+            "serviceAccount": {"name": "true"},
+            "caBundle": {"secret": {"name": "0"}},
+            "metrics": {
+                "service": {"enabled": True},
+                "serviceMonitor": {"enabled": True},
+                "podMonitor": {"enabled": True},
+                "prometheusRule": {"enabled": True},
+                "dashboard": {"enabled": True},
+            },
+            "networkPolicy": {"enabled": True},
+        },
+    ),
     "labels and manifests of one's own": Release(
         values={
             "commonLabels": {"team": "ml", "app.kubernetes.io/name": "not"},

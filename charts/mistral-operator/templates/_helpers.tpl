@@ -33,8 +33,8 @@
 {{- end }}
 
 {{- define "mistral-operator.selectorLabels" -}}
-app.kubernetes.io/name: {{ include "mistral-operator.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ include "mistral-operator.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end }}
 
 {{- define "mistral-operator.labels" -}}
@@ -59,6 +59,6 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 
 {{- define "mistral-operator.subjects" -}}
 - kind: ServiceAccount
-  name: {{ include "mistral-operator.serviceAccountName" . }}
-  namespace: {{ .Release.Namespace }}
+  name: {{ include "mistral-operator.serviceAccountName" . | quote }}
+  namespace: {{ .Release.Namespace | quote }}
 {{- end }}

@@ -162,6 +162,22 @@ while True:
     assert pod.log.read_text() == ""
 
 
+def test_a_signal_that_comes_too_late() -> None:
+    """It may come after the system has forgotten vLLM and before that is noted: nothing is left to pass it on to."""
+    program = """
+import os, signal
+from mistral_vllm.telling.entrypoint import Vllm
+vllm = Vllm(["/bin/true"])
+os.waitpid(-1, 0)
+signal.raise_signal(signal.SIGTERM)
+print(vllm.asked_to_end)
+"""
+    done = subprocess.run(  # noqa: S603 - this test's own
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=_BOUND_SECONDS, check=False
+    )
+    assert (done.stdout, done.stderr) == ("True\n", "")
+
+
 def test_a_signal_of_a_terminal_arrives_once(tmp_path: Path) -> None:
     """Ctrl-C goes to the whole foreground group; vLLM would take a second one for impatience."""
     program = """

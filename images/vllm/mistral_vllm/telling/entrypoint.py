@@ -14,7 +14,7 @@ import socket
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -88,7 +88,8 @@ class Vllm:
         if self.ended:
             return
         self.asked_to_end = self.asked_to_end or number in _ENDING
-        os.kill(self._process, number)
+        with suppress(ProcessLookupError):  # between its end and the note of it
+            os.kill(self._process, number)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,6 +1,6 @@
 """One layer: split-K where a window decodes, FlashAttention for everything else."""
 
-from typing import Any, Final
+from typing import Any
 
 import torch
 from vllm.v1.attention.backend import AttentionType
@@ -8,8 +8,7 @@ from vllm.v1.attention.backends.flash_attn import FlashAttentionImpl
 
 from mistral_vllm.backend.builder import WindowDecode, XFormersMetadata
 from mistral_vllm.backend.dispatch import FLASH_ATTN, XFORMERS_SPLIT_K, DecodeTable, as_json
-
-_PENDING: Final = "Pending"
+from mistral_vllm.telling.facts import PENDING
 
 
 class XFormersImpl(FlashAttentionImpl):
@@ -75,7 +74,7 @@ class XFormersImpl(FlashAttentionImpl):
         if not self.can_split_k:
             return told
         if self.decode_table is None:
-            return told | {"decodeTableSource": _PENDING}
+            return told | {"decodeTableSource": PENDING}
         return told | {
             "decodeKernel": XFORMERS_SPLIT_K if self.decode_table.distinct() else FLASH_ATTN,
             "decodeTable": as_json(self.decode_table),

@@ -12,6 +12,7 @@ from devcluster.binaries import BinariesError
 from devcluster.demo.errors import DemoError
 from devcluster.demo.kept import find_kept, kept_file
 from devcluster.demo.places import clean_up_guest_place
+from devcluster.demo.proxies import past_proxies
 from devcluster.demo.scenes import play
 from devcluster.demo.screen import Screen
 from devcluster.demo.settings import Settings
@@ -24,6 +25,7 @@ def main(arguments: Sequence[str]) -> int:
     """Return 0 when all went well, 1 after an error, 130 when it was interrupted before it had shown everything."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
+    os.environ.update(past_proxies(os.environ))  # for what is started too
     screen = Screen(Console(highlight=False))
     try:
         settings = Settings.read(os.environ)

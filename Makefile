@@ -56,7 +56,7 @@ $(IMAGE_VENV)/.synced: images/vllm/requirements-cpu.txt images/vllm/pyproject.to
 	@touch $@
 
 test-image: setup $(IMAGE_VENV)/.synced ## Test the vLLM plugin in vLLM itself, on the CPU
-	$(IMAGE_VENV)/bin/python -m pytest -q tests/image
+	$(IMAGE_VENV)/bin/python -m pytest -q --numprocesses=$(JOBS) --dist=loadgroup tests/image
 
 # not captured: the first time it builds for many minutes
 e2e: setup ## Test chart, images and a served model on a real node (root on Linux: docs/end-to-end.md)

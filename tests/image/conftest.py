@@ -16,6 +16,13 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("filterwarnings", "ignore::DeprecationWarning")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep together what asks the one server, and else the tests of a file, where several processes run them."""
+    for item in items:
+        asks_server = isinstance(item, pytest.Function) and "server" in item.fixturenames
+        item.add_marker(pytest.mark.xdist_group("server" if asks_server else item.path.name))
+
+
 @pytest.fixture(scope="session")
 def windowed(tmp_path_factory: pytest.TempPathFactory) -> TinyModel:
     """Return a Mistral as config.json writes it: a window, and no layer_types."""

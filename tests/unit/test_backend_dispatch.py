@@ -101,7 +101,9 @@ def test_a_table_survives_json() -> None:
         [{"batch": 0, "kernel": "flash_attn"}],
         [{"batch": 1, "kernel": "other"}],
         [{"batch": 1, "kernel": "xformers_splitk", "splitK": 0, "numWarps": 4, "numStages": 2}],
+        [{"batch": 1, "kernel": "xformers_splitk", "splitK": 8, "numWarps": 3, "numStages": 2}],
         [{"batch": "x", "kernel": "flash_attn"}],
+        [{"batch": float("inf"), "kernel": "flash_attn"}],
     ],
 )
 def test_what_is_no_table(raw: object) -> None:

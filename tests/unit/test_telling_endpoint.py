@@ -72,6 +72,7 @@ def test_asked_again_after_a_failure() -> None:
         (None, "this server has no engine, so no attention runs here: ask the server that generates"),
         (Engine(TimeoutError()), "the engine did not answer within 30 s: ask again"),
         (Engine([{"rank": 0, "error": "KeyError: 'x'"}]), "no rank could tell of its layers: KeyError: 'x'"),
+        (Engine([{"rank": 0}]), "what the workers answered cannot be told: KeyError: 'stage'"),
     ],
 )
 def test_nothing_to_tell(engine: Engine | None, sentence: str) -> None:

@@ -154,7 +154,7 @@ def from_json(raw: Any, source: Source) -> DecodeTable:
     """
     try:
         choices = {int(entry["batch"]): _choice(entry) for entry in raw}
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, OverflowError) as error:  # an int() of Infinity overflows
         raise ValueError(f"no table of decode kernels: {type(error).__name__}: {error}") from error
     if not choices or min(choices) < 1:
         raise ValueError("no table of decode kernels: it has no batch size")
@@ -177,4 +177,6 @@ def _choice(entry: Mapping[str, Any]) -> Choice:
     parameters = LaunchParameters(int(entry["splitK"]), int(entry["numWarps"]), int(entry["numStages"]))
     if min(parameters) < 1:
         raise ValueError("no table of decode kernels: launch parameters start at 1")
+    if parameters.num_warps.bit_count() != 1:
+        raise ValueError(f"no table of decode kernels: Triton has no launch of {parameters.num_warps} warps")
     return Choice(parameters)

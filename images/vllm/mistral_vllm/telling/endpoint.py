@@ -89,9 +89,19 @@ class Attention:
             raise Untold(self._unable)
         async with self._asking:
             if self._found is None or is_pending(self._found):
-                self._found = report(await self._ask(self._engine))
-                self._info.show(self._found)
+                self._found = self._report(await self._ask(self._engine))
             return self._found
+
+    def _report(self, answers: list[Any]) -> dict[str, Any]:
+        try:
+            found = report(answers)
+            self._info.show(found)
+        except Untold:
+            raise
+        except Exception as error:  # told with its traceback: a fault of the plugin ends no server that serves
+            logger.exception("%s cannot tell what its workers answered: this is a fault in the plugin", PATH)
+            raise Untold(f"what the workers answered cannot be told: {type(error).__name__}: {error}") from error
+        return found
 
     async def _ask(self, engine: Engine) -> list[Any]:
         # no timeout of vLLM's own: its executor would leave late answers in its queues, for the next call to read

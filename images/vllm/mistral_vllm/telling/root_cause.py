@@ -14,7 +14,7 @@ from typing import Final
 from mistral_vllm.telling.log_lines import Line, read_lines
 from mistral_vllm.telling.tracebacks import Chain, Raised, find_chains
 
-LIMIT_BYTES: Final = 2048  # what Kubernetes shows of a container's end
+LIMIT_BYTES: Final = 2048  # as much as the kubelet itself takes from a log; the containers of a pod share 12 KiB
 
 # exceptions that only pass on that another process failed, or that a process was told to end
 _BLAMES_ANOTHER: Final = re.compile(

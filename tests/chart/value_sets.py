@@ -74,7 +74,7 @@ SETS: Final = {
     "every knob of a pod": Release(
         values={
             "resources": {"limits": {"cpu": "1"}},
-            "podAnnotations": {"a": "b"},
+            "podAnnotations": {"a": "b", "kubectl.kubernetes.io/default-container": "sidecar"},
             "podLabels": {"c": "d"},
             "deploymentAnnotations": {"e": "f"},
             "nodeSelector": {"kubernetes.io/os": "linux"},

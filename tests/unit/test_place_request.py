@@ -1,5 +1,7 @@
 """A model planned on a cluster's GPUs without a spec: any product will do, and the most capable leads."""
 
+from dataclasses import replace
+
 import pytest
 
 from mistral_operator.api.conditions import Reason
@@ -13,7 +15,7 @@ from mistral_vllm.backends import ComputeCapability
 from mistral_vllm.runtimes import RuntimeName, get_runtime
 from unit.planning_on_clusters import A100, DEFAULTS, GIB, H200, L4, T4, facts, spec
 
-REMEDIES = Remedies("say {tokens}", "take {gpus}", "buy larger", "Ask for what there is", "length")
+REMEDIES = Remedies("say {tokens}", "take {gpus}", "buy larger", "Ask for what there is", "length", "say {part}")
 ANY = GpuClass(None, None)
 
 
@@ -35,6 +37,14 @@ def test_a_node_with_too_few_is_left_out() -> None:
     """A pod's GPUs are those of one node."""
     placement = placed(L4, A100, gpus=8)
     assert [left.message for left in placement.left_out] == ["a node has at most 1 of them, a pod needs 8"]
+
+
+def test_a_shared_gpu_is_left_out_in_the_words_of_whoever_asks() -> None:
+    """There is no spec whose fields could be set."""
+    placement = placed(replace(H200, product="shared", shared_by=4), A100)
+    assert [left.message for left in placement.left_out] == [
+        "shared by 4 pods, of which vLLM would take 92% of the memory: say 0.25"
+    ]
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ ON_FLAGS: Final = Remedies(
     larger_gpus="choose larger GPUs (--gpu-memory)",
     match="Lower --gpus",
     length="--max-model-len",
+    shared="plan with -f a MistralDeployment whose spec.engine.gpuMemoryUtilization is {part} or less",
 )
 """What helps a model that does not fit on the GPU that flags describe."""
 ON_CLUSTER: Final = Remedies(
@@ -34,6 +35,7 @@ ON_CLUSTER: Final = Remedies(
     match="Lower --gpus, add such a node, or describe a GPU with --gpu-memory and --compute-capability "
     "instead of --context",
     length=ON_FLAGS.length,
+    shared=ON_FLAGS.shared,
 )
 """What helps a model that does not fit on the GPUs of a cluster."""
 

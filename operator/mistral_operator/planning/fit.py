@@ -25,6 +25,7 @@ class Remedies:
     larger_gpus: str
     match: str  # a whole sentence: for when no class of GPU meets the constraints
     length: str  # what the longest sequence is called
+    shared: str  # has a place for {part}: for a GPU that several pods share
 
 
 def why_it_does_not_fit(plan: Plan, memory: MemoryPlan) -> str:

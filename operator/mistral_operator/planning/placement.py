@@ -31,6 +31,8 @@ IN_THE_SPEC: Final = Remedies(
     larger_gpus="add larger GPUs",
     match="Widen spec.gpu, lower spec.parallelism, or add such a node",
     length="spec.engine.maxModelLen",
+    shared="set spec.engine.gpuMemoryUtilization to {part} or less, or name the product in spec.gpu.products to take "
+    "it all the same",
 )
 """What helps a model of a spec on the GPUs of a cluster."""
 
@@ -73,7 +75,7 @@ def place(
     there = inventory.of_resource(spec.gpu.resource_name)
     if not there:
         return _on_the_spec_alone(facts, spec, request, inventory, profiles, remedies)
-    admitted, left_out = _filter(there, lambda gpu: _excluded(spec, gpu))
+    admitted, left_out = _filter(there, lambda gpu: _excluded(spec, gpu, remedies))
     return _lead(facts, request, admitted, left_out, profiles, remedies)
 
 
@@ -104,7 +106,7 @@ def place_request(
         )
     admitted, left_out = _filter(
         there,
-        lambda gpu: _too_few(gpu, request.tensor_parallel) or _shared(gpu, request.gpu_memory_utilization),
+        lambda gpu: _too_few(gpu, request.tensor_parallel) or _shared(gpu, request.gpu_memory_utilization, remedies),
     )
     return _lead(facts, request, admitted, left_out, profiles, remedies)
 
@@ -163,7 +165,7 @@ def _filter(
     return admitted, left_out
 
 
-def _excluded(spec: MistralDeploymentSpec, gpu: GpuClass) -> str | None:
+def _excluded(spec: MistralDeploymentSpec, gpu: GpuClass, remedies: Remedies) -> str | None:
     """Say which constraint of the spec a class does not meet; what no label tells cannot be met.
 
     Only a class that flags describe has no product: it stands for those that the spec names.
@@ -176,7 +178,7 @@ def _excluded(spec: MistralDeploymentSpec, gpu: GpuClass) -> str | None:
     if lacks_capability(wanted, gpu):
         return f"below spec.gpu.minComputeCapability {wanted.min_compute_capability}"
     named = gpu.product in (wanted.products or ())  # who names it wants it, shared or not
-    return _too_few(gpu, needed) or (None if named else _shared(gpu, spec.engine.gpu_memory_utilization))
+    return _too_few(gpu, needed) or (None if named else _shared(gpu, spec.engine.gpu_memory_utilization, remedies))
 
 
 def lacks_memory(wanted: GpuSpec, gpu: GpuClass) -> bool:
@@ -194,15 +196,12 @@ def lacks_capability(wanted: GpuSpec, gpu: GpuClass) -> bool:
     return gpu.compute_capability is None or gpu.compute_capability < least
 
 
-def _shared(gpu: GpuClass, utilization: float) -> str | None:
+def _shared(gpu: GpuClass, utilization: float, remedies: Remedies) -> str | None:
     """Say why a GPU that several pods share is none to plan on: vLLM takes its part of the whole memory."""
     if utilization * gpu.shared_by <= 1:
         return None
-    return (
-        f"shared by {gpu.shared_by} pods, of which vLLM would take {utilization:.0%} of the memory: set "
-        f"spec.engine.gpuMemoryUtilization to {math.floor(100 / gpu.shared_by) / 100} or less, or name the product in "
-        "spec.gpu.products to take it all the same"
-    )
+    step = remedies.shared.format(part=math.floor(100 / gpu.shared_by) / 100)
+    return f"shared by {gpu.shared_by} pods, of which vLLM would take {utilization:.0%} of the memory: {step}"
 
 
 def _too_few(gpu: GpuClass, needed: int) -> str | None:

@@ -8,7 +8,8 @@ from mistral_operator.planning.facts import GpuClass
 from mistral_vllm.backends import ComputeCapability
 
 _VENDOR: Final = "nvidia.com/"
-_MIG: Final = "nvidia.com/mig-"
+MIG: Final = "nvidia.com/mig-"
+"""What the resources of MIG profiles begin with, where the device plugin's strategy is "mixed"."""
 _SHARED: Final = ".shared"  # the device plugin's name for time-sliced GPUs
 
 
@@ -82,7 +83,7 @@ def memory_label(resource_name: str) -> str:
 
 def _described_by(resource_name: str) -> str:
     """Return what the labels of an extended resource begin with: a MIG profile has its own, shared or not."""
-    return resource_name.removesuffix(_SHARED) if resource_name.startswith(_MIG) else "nvidia.com/gpu"
+    return resource_name.removesuffix(_SHARED) if resource_name.startswith(MIG) else "nvidia.com/gpu"
 
 
 def _compute_capability(labels: Mapping[str, str]) -> ComputeCapability | None:

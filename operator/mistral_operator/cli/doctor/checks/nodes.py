@@ -12,11 +12,12 @@ from mistral_operator.cli.doctor.facts import Body, Unread
 from mistral_operator.cli.doctor.finding import Check, Finding, ok, problem, warning
 from mistral_operator.cli.doctor.reasons import DoctorReason
 from mistral_operator.planning.facts import GpuClass
-from mistral_operator.planning.inventory import gpus_of_node
+from mistral_operator.planning.inventory import MIG, gpus_of_node, product_label
+from mistral_operator.status.observed import condition_of
 
 _ABOUT: Final = "Nodes"
-_PRODUCT: Final = "nvidia.com/gpu.product"
-_MIG: Final = "nvidia.com/mig-"
+_GPU: Final = "nvidia.com/gpu"
+_PRODUCT: Final = product_label(_GPU)
 _INVALID: Final = "-MIG-INVALID"  # GPU Feature Discovery's word where strategy "single" meets several profiles
 _MIG_STATE: Final = "nvidia.com/mig.config.state"  # MIG manager: success, pending, rebooting, failed
 _SHOWN: Final = 3
@@ -51,7 +52,7 @@ def _gpus(usable: Sequence[Body], nodes: int) -> Iterator[Finding]:
             on[_told(gpu)] += 1
     told = [f"{offered[gpu]} × {gpu[1]} on {_nodes(on[gpu])}{_as(gpu[0])}" for gpu in sorted(offered)]
     yield ok(Check.NODES, _ABOUT, DoctorReason.GPUS_FOUND, "; ".join(told))
-    profiles = sorted({name for name, _ in offered if name.startswith(_MIG)})
+    profiles = sorted({name for name, _ in offered if name.startswith(MIG)})
     if profiles:
         message = f"MIG profiles are resources of their own: {', '.join(profiles)}; name one in spec.gpu.resourceName"
         yield ok(Check.NODES, _ABOUT, DoctorReason.MIG_PROFILES, message)
@@ -102,7 +103,7 @@ def _mig(nodes: Sequence[Body]) -> Iterator[Finding]:
 def _unusable(usable: Sequence[Body]) -> Iterator[Finding]:
     """Yield nodes whose GPUs count in plans, and which take no pod now."""
     cordoned = [node for node in usable if node.get("spec", {}).get("unschedulable")]
-    unready = [node for node in usable if not _is_ready(node)]
+    unready = [node for node in usable if condition_of(node, "Ready").get("status") != "True"]
     for found, message, step in (
         (cordoned, "have GPUs and are cordoned: no new pod starts there", "Run `kubectl uncordon` when they may"),
         (unready, "have GPUs and are not Ready: no new pod starts there", "Look at `kubectl describe node`"),
@@ -111,15 +112,10 @@ def _unusable(usable: Sequence[Body]) -> Iterator[Finding]:
             yield warning(Check.NODES, _names(found), DoctorReason.NODE_UNUSABLE, message, step)
 
 
-def _is_ready(node: Body) -> bool:
-    conditions = node.get("status", {}).get("conditions") or ()
-    return any(one.get("type") == "Ready" and one.get("status") == "True" for one in conditions)
-
-
 def _offers(node: Body) -> list[str]:
     """Return NVIDIA's extended resources of which a node has at least one to give."""
     allocatable: Mapping[str, Any] = node.get("status", {}).get("allocatable") or {}
-    gpus = (name for name in allocatable if name.startswith((_MIG, "nvidia.com/gpu")))
+    gpus = (name for name in allocatable if name.startswith((MIG, _GPU)))
     return [name for name in gpus if str(allocatable[name]).isdigit() and int(allocatable[name])]
 
 
@@ -142,7 +138,7 @@ def _names(nodes: Sequence[Body]) -> str:
 
 
 def _as(resource: str) -> str:
-    return "" if resource == "nvidia.com/gpu" else f" as {resource}"
+    return "" if resource == _GPU else f" as {resource}"
 
 
 def _nodes(count: int) -> str:

@@ -1,4 +1,7 @@
-"""Tokens of the hub and keys of pods, out of Secrets: read by name, kept for moments, never logged."""
+"""Tokens of the hub and keys of pods, out of Secrets: read by name, believed for moments, never logged.
+
+One that is believed no longer is dropped when the next is read; the process may hold the last ones for longer.
+"""
 
 import base64
 import binascii

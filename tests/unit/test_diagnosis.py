@@ -8,7 +8,7 @@ import pytest
 from mistral_operator.api.pod_reasons import PodReason
 from mistral_operator.status.diagnosis import Diagnosis, diagnose, log_wanted, wants_claim, wants_events
 from mistral_operator.status.diagnosis.engine import engine_failure
-from mistral_operator.status.diagnosis.finding import LONGEST
+from mistral_operator.status.diagnosis.finding import LONGEST, Finding, part, say
 from mistral_operator.status.evidence import NO_EVIDENCE, Evidence, ObjectEvent
 from mistral_vllm.telling.root_cause import root_cause
 from unit.pods import NAME, Body, container, ended, pod, running, unscheduled, waiting
@@ -154,6 +154,19 @@ def test_a_spec_that_names_nodes() -> None:
     assert narrowed is not None
     assert narrowed.reason == PodReason.AFFINITY_UNMATCHED
     assert narrowed.message.endswith(", or add its taints to spec.tolerations")
+
+
+def test_a_node_that_is_cordoned_beside_one_that_is_tainted() -> None:
+    """A cluster's control plane is tainted, so a taint alone says little where a node is cordoned, too."""
+    both = found(
+        unscheduled(
+            "0/3 nodes are available: 1 node(s) had untolerated taint(s), 1 node(s) were unschedulable, 1 node(s) "
+            "didn't match Pod's node affinity/selector."
+        )
+    )
+    assert both is not None
+    assert both.reason == PodReason.UNTOLERATED_TAINT
+    assert both.message.endswith("or use other nodes, or `kubectl uncordon` it")
 
 
 def test_a_gate() -> None:
@@ -788,6 +801,13 @@ def test_the_worst_speaks() -> None:
         diagnosis = found(*pods)
         assert diagnosis is not None
         assert diagnosis.message.startswith("pod m-a: ")
+
+
+@pytest.mark.parametrize("step", ["look; at the node", "look at the node"])
+def test_a_message_is_parted_as_it_was_put_together(step: str) -> None:
+    """Others' words hold whatever they like, a next step no semicolon."""
+    message = say("pod m-1", Finding(PodReason.CONTAINER_CRASHED, "it says: no; never; not here", step))
+    assert part(message) == ("pod m-1: it says: no; never; not here", step.replace(";", ","))
 
 
 def test_a_long_cause_is_cut_and_the_next_step_is_not() -> None:

@@ -111,6 +111,15 @@ NOT_DEPLOYED = ("False", "NotDeployed", "there is no Deployment yet")
         ),
         pytest.param(
             {
+                "Ready": ("False", "ContainerCrashed", "pod m-1: vLLM ended: a; b; see what it says"),
+                "Available": ("False", "ContainerCrashed", "pod m-1: vLLM ended: a; b; see what it says"),
+            },
+            "Failed",
+            [("problem", "ContainerCrashed", "Available is False: pod m-1: vLLM ended: a; b", "See what it says")],
+            id="pods: words with semicolons of their own",
+        ),
+        pytest.param(
+            {
                 "Ready": ("False", "NoPodAvailable", "no replica is available yet"),
                 "Available": ("False", "NoPodAvailable", "no replica is available yet"),
                 "UpToDate": ("False", "RollingOut", "0 of 1"),

@@ -12,6 +12,7 @@ from mistral_operator.api.pod_reasons import PodReason
 from mistral_operator.api.shortening import shortened
 
 LONGEST: Final = 300  # characters of a message about an object whose name is not a long one
+_BEFORE_THE_STEP: Final = "; "  # stands in causes too, and never in a next step
 _SUBJECT: Final = 42  # of them for its name, whatever it is: a pod's successor must not say the same in fewer words
 _MOVING: Final = (
     (re.compile(r" ?\(Request ID: [^)]*\)"), ""),
@@ -70,7 +71,14 @@ def steady(text: str) -> str:
 
 def say(subject: str, finding: Finding) -> str:
     """Return the message; of what is too long, the cause is cut, never the next step."""
-    ending = f"; {finding.next_step}" if finding.next_step else ""
+    step = finding.next_step.replace(_BEFORE_THE_STEP, ", ")
+    ending = f"{_BEFORE_THE_STEP}{step}" if step else ""
     room = LONGEST - _SUBJECT - len(ending)
     cause = steady(finding.cause).rstrip(".;, ")
     return f"{subject}: {shortened(cause, room)}{ending}"
+
+
+def part(message: str) -> tuple[str, str]:
+    """Return what :func:`say` made a message of: subject and cause, and the next step."""
+    cause, _, step = message.rpartition(_BEFORE_THE_STEP)
+    return cause, step

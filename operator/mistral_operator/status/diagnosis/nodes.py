@@ -38,7 +38,7 @@ def lost(pod: Body, evidence: Evidence) -> Finding | None:
     return Finding(
         PodReason.NODE_LOST,
         f"nothing is heard of its node {node}",
-        "mend or delete the node; after 5 minutes Kubernetes makes the pod anew elsewhere",
+        "mend or delete the node: after 5 minutes Kubernetes makes the pod anew elsewhere",
     )
 
 

@@ -10,6 +10,7 @@ from mistral_operator.api.status import Condition, MistralDeploymentStatus
 from mistral_operator.cli.doctor.facts import Deployment, Deployments, Hub
 from mistral_operator.cli.doctor.finding import Check, Finding, Level, ok, problem, warning
 from mistral_operator.cli.doctor.reasons import DoctorReason
+from mistral_operator.status.diagnosis.finding import part
 
 _ABOUT: Final = "MistralDeployments"
 # nothing of their own: why there is no plan, no child and no pod to ask stands in another condition
@@ -18,7 +19,7 @@ _CONSEQUENCES: Final = frozenset({Reason.NOT_PLANNED, Reason.NOT_DEPLOYED, Reaso
 _IN_TWO_SENTENCES: Final = frozenset(
     {ConditionType.MODEL_RESOLVED, ConditionType.BACKEND_SELECTED, ConditionType.HARDWARE_COMPATIBLE}
 )
-# theirs, where pods are diagnosed, have it behind a semicolon
+# theirs, where pods are diagnosed, are parted as they were put together
 _OF_PODS: Final = frozenset({ConditionType.AVAILABLE, ConditionType.UP_TO_DATE})
 _SHORTEST_STEP: Final = 12  # characters
 _SHOWN: Final = 5
@@ -144,7 +145,7 @@ def _split(condition: Condition) -> tuple[str, str]:
     if condition.type in _IN_TWO_SENTENCES:
         cause, _, step = message.rpartition(". ")
     elif condition.type in _OF_PODS and condition.reason not in frozenset(Reason):
-        cause, _, step = message.partition("; ")
+        cause, step = part(message)
     return (cause, step[:1].upper() + step[1:]) if cause and len(step) >= _SHORTEST_STEP else (message, "")
 
 

@@ -16,6 +16,7 @@ from mistral_operator.controller.keys import Key
 from mistral_operator.controller.store import Store
 from mistral_operator.rendering.children import render_children
 from mistral_operator.rendering.owner import Manifest, Owner
+from mistral_operator.status.diagnosis.finding import part
 from unit.api_server import ApiServer, Body, Fault
 from unit.planning_on_clusters import spec
 from unit.rendering_from_specs import planned
@@ -229,7 +230,9 @@ def test_what_the_api_server_refuses(status: int, message: str) -> None:
         synced = await world.sync()
         assert synced.trouble is not None
         assert synced.trouble.reason == Reason.CHILD_REFUSED
-        assert synced.trouble.message == f"the API server refuses PersistentVolumeClaim ns/m: {message}"
+        told, step = part(synced.trouble.message)
+        assert told == f"the API server refuses PersistentVolumeClaim ns/m: {message}"
+        assert "correct the field of spec that is named, or lift what refuses it" in step
         assert world.server.find(DEPLOYMENTS, "ns", "m") is None
 
     in_world(test)
@@ -285,7 +288,9 @@ def test_a_child_that_may_not_be_deleted(status: int) -> None:
         trouble = await world.children.prune(KEY, "uid-of-m", manifests(storage=None), ["PersistentVolumeClaim"])
         assert trouble is not None
         assert trouble.reason == Reason.CHILD_REFUSED
-        assert trouble.message == ("the API server refuses to delete PersistentVolumeClaim ns/m: claims are kept here")
+        told, step = part(trouble.message)
+        assert told == "the API server refuses to delete PersistentVolumeClaim ns/m: claims are kept here"
+        assert step
         assert await world.children.prune(KEY, "uid-of-m", manifests(storage=None), ["PersistentVolumeClaim"]) is None
 
     in_world(test)

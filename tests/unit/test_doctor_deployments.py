@@ -119,6 +119,12 @@ NOT_DEPLOYED = ("False", "NotDeployed", "there is no Deployment yet")
             id="pods: words with semicolons of their own",
         ),
         pytest.param(
+            {"Ready": ("False", "ChildRefused", "the API server refuses Service team/m: a; b; lift what refuses it")},
+            "Failed",
+            [("problem", "ChildRefused", "Ready is False: the API server refuses Service team/m: a; b", "Lift what")],
+            id="a child that is refused",
+        ),
+        pytest.param(
             {
                 "Ready": ("False", "NoPodAvailable", "no replica is available yet"),
                 "Available": ("False", "NoPodAvailable", "no replica is available yet"),

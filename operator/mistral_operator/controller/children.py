@@ -9,6 +9,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from mistral_operator.api.conditions import ConditionValue, Reason, false
 from mistral_operator.cluster.client import Cluster, Manifest
@@ -16,6 +17,8 @@ from mistral_operator.cluster.errors import ClusterError, ConflictError, Forbidd
 from mistral_operator.cluster.resources import CHILDREN, Resource
 from mistral_operator.controller.keys import Key, controller_of
 from mistral_operator.controller.store import Body, Store, version_of
+
+_WHEN_REFUSED: Final = "correct the field of spec that is named, or lift what refuses it: it is tried again each minute"
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,4 +163,4 @@ def _taken(what: str) -> ConditionValue:
 
 
 def _refused(what: str, error: ClusterError) -> ConditionValue:
-    return false(Reason.CHILD_REFUSED, f"the API server refuses {what}: {error.message}")
+    return false(Reason.CHILD_REFUSED, f"the API server refuses {what}: {error.message.rstrip('. ')}; {_WHEN_REFUSED}")

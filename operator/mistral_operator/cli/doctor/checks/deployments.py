@@ -19,7 +19,7 @@ _CONSEQUENCES: Final = frozenset({Reason.NOT_PLANNED, Reason.NOT_DEPLOYED, Reaso
 _IN_TWO_SENTENCES: Final = frozenset(
     {ConditionType.MODEL_RESOLVED, ConditionType.BACKEND_SELECTED, ConditionType.HARDWARE_COMPATIBLE}
 )
-# theirs, where pods are diagnosed, are parted as they were put together
+# theirs, where pods are diagnosed, are parted as they were put together, like the word of a refused child
 _OF_PODS: Final = frozenset({ConditionType.AVAILABLE, ConditionType.UP_TO_DATE})
 _SHORTEST_STEP: Final = 12  # characters
 _SHOWN: Final = 5
@@ -29,7 +29,6 @@ _DESCRIBE_PODS: Final = f"Run `kubectl describe pods -n {{namespace}} -l {INSTAN
 # where a condition's own message does not say it
 _STEPS: Final[Mapping[str, str]] = {
     Reason.CHILD_NOT_OWNED: "Rename or delete the object that is named, or give this one another name",
-    Reason.CHILD_REFUSED: "Remove what refuses it; the operator tries again each minute",
     Reason.SPEC_INVALID: "Correct the field that is named",
     Reason.NO_GPU_NODES: "Install GPU Feature Discovery and the device plugin, or name products in spec.gpu",
     Reason.NODES_NOT_READABLE: "Run `mistral-operator rbac | kubectl apply -f -`",
@@ -144,7 +143,9 @@ def _split(condition: Condition) -> tuple[str, str]:
     message, cause, step = condition.message.rstrip("."), "", ""
     if condition.type in _IN_TWO_SENTENCES:
         cause, _, step = message.rpartition(". ")
-    elif condition.type in _OF_PODS and condition.reason not in frozenset(Reason):
+    elif condition.reason == Reason.CHILD_REFUSED or (
+        condition.type in _OF_PODS and condition.reason not in frozenset(Reason)
+    ):
         cause, step = part(message)
     return (cause, step[:1].upper() + step[1:]) if cause and len(step) >= _SHORTEST_STEP else (message, "")
 

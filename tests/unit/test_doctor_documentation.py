@@ -12,10 +12,10 @@ CHECKS = PAGE[PAGE.index("## What is checked") :]
 
 
 def test_every_reason_is_documented() -> None:
-    """In code font, beside its check; and none that does not exist, apart from the kubelet's."""
+    """In code font, beside its check; and none that does not exist."""
     named = set(re.findall(r"`([A-Z][A-Za-z]+)`", CHECKS))
     assert {str(reason) for reason in DoctorReason} - named == set()
-    assert named - {str(reason) for reason in DoctorReason} == {"ImagePullBackOff", "ModelResolved"}
+    assert named - {str(reason) for reason in DoctorReason} == {"ModelResolved"}
 
 
 def test_checks_stand_in_their_order() -> None:

@@ -114,11 +114,15 @@ def pod(name: str, reason: str | None = None, message: str | None = None, *, ini
         ([pod("a"), pod("b", "CrashLoopBackOff")], [("ok", "Pods", "NoPullFails", "none of 2 waits")]),
         (
             [pod("b", "ErrImagePull", "not\nfound"), pod("a", "ImagePullBackOff", "Back-off")],
-            [("problem", "Pod team/a and 1 more", "ImagePullBackOff", "cannot pull acme/vllm:1: Back-off")],
+            [("problem", "Pod team/a and 1 more", "ImagePullFailed", "acme/vllm:1 cannot be pulled: Back-off")],
+        ),
+        (
+            [pod("a", "ErrImagePull", "acme/vllm:1: not found")],
+            [("problem", "Pod team/a", "ImageMissing", "acme/vllm:1 cannot be pulled: acme/vllm:1: not found")],
         ),
         (
             [pod("a", "ErrImageNeverPull", init=True)],
-            [("problem", "Pod team/a", "ErrImageNeverPull", "cannot pull acme/vllm:1: ErrImageNeverPull")],
+            [("problem", "Pod team/a", "ImageMissing", "acme/vllm:1 is not on the node")],
         ),
         (Unread("pods is forbidden"), [("warning", "Pods", "PodsNotReadable", "pods is forbidden")]),
     ],
@@ -129,6 +133,7 @@ def test_pulls(pods: list[dict[str, Any]] | Unread, told: list[tuple[str, str, s
     assert [(str(one.level), one.object, one.reason) for one in found] == [one[:3] for one in told]
     for one, (*_, says) in zip(found, told, strict=True):
         assert says in one.message
+        assert one.reason != "ImageMissing" or "spec.imagePullSecrets" not in one.next_step
     if found[0].reason == "NoPullFails":
         assert "not tested from here" in found[0].message
 

@@ -11,15 +11,13 @@ from mistral_operator.api.shortening import shortened
 from mistral_operator.cli.doctor.facts import Body, PullSecret, Unread
 from mistral_operator.cli.doctor.finding import Check, Finding, ok, problem, warning
 from mistral_operator.cli.doctor.reasons import DoctorReason
+from mistral_operator.status.diagnosis import finding as diagnosed
+from mistral_operator.status.diagnosis.images import no_image
+from mistral_operator.status.diagnosis.pods import containers_of
 
 _ABOUT: Final = "Pods"
 _PULL_TYPES: Final = ("kubernetes.io/dockerconfigjson", "kubernetes.io/dockercfg")
-# the kubelet's words: pkg/kubelet/images/types.go and pkg/kubelet/container/sync_result.go
-_PULL_REASONS: Final = frozenset(
-    {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError",
-     "RegistryUnavailable", "SignatureValidationFailed"}
-)  # fmt: skip
-_LONGEST: Final = 300  # characters of what a kubelet says
+_LONGEST: Final = 300  # characters of a cause, most of which a kubelet says
 _SHOWN: Final = 3
 
 
@@ -41,23 +39,18 @@ def check_images(pods: Sequence[Body] | Unread, secrets: Sequence[PullSecret]) -
 
 def _stuck(pods: Sequence[Body]) -> Iterator[Finding]:
     """Yield a finding for each image that pods of one namespace wait for; the first pod speaks."""
-    waiting: dict[tuple[str, str], list[tuple[str, str, str]]] = defaultdict(list)
+    waiting: dict[tuple[str, str], list[tuple[str, diagnosed.Finding]]] = defaultdict(list)
     for pod in sorted(pods, key=lambda pod: (pod["metadata"]["namespace"], pod["metadata"]["name"])):
-        status = pod.get("status", {})
-        for container in [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]:
-            state = (container.get("state") or {}).get("waiting") or {}
-            if state.get("reason") in _PULL_REASONS:
-                where = (str(pod["metadata"]["namespace"]), str(container.get("image")))
-                waiting[where].append((pod["metadata"]["name"], state["reason"], state.get("message") or ""))
-    for (namespace, image), found in waiting.items():
-        name, reason, words = found[0]
+        for container in containers_of(pod):
+            why = no_image(container, ())
+            if why is not None:
+                where = (str(pod["metadata"]["namespace"]), str(container.status.get("image")))
+                waiting[where].append((pod["metadata"]["name"], why))
+    for (namespace, _), found in waiting.items():
+        name, why = found[0]
         more = f" and {len(found) - 1} more" if len(found) > 1 else ""
-        message = f"cannot pull {image}: {shortened(' '.join(words.split()), _LONGEST) or reason}"
-        step = (
-            "Check that this image exists and that the node reaches its registry; a private one needs "
-            "spec.imagePullSecrets"
-        )
-        yield problem(Check.IMAGES, f"Pod {namespace}/{name}{more}", reason, message, step)
+        message, step = shortened(diagnosed.steady(why.cause), _LONGEST), why.next_step[:1].upper() + why.next_step[1:]
+        yield problem(Check.IMAGES, f"Pod {namespace}/{name}{more}", why.reason, message, step)
 
 
 def _of_secret(secret: PullSecret) -> Iterator[Finding]:

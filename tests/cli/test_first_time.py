@@ -48,6 +48,13 @@ def test_a_hub_that_says_no(kind: Kind, says: tuple[str, ...], run: Run, clean: 
     check(run("plan", MISTRAL), 3, MISTRAL, *says)
 
 
+def test_a_bad_token_of_this_machine(run: Run, clean: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command says where it takes one from."""
+    clean.faults[MISTRAL] = Fault(Kind.BAD_TOKEN)
+    monkeypatch.setenv("HF_TOKEN", "hf_other")
+    check(run("plan", MISTRAL), 3, "refuses the token", "Put a valid token into HF_TOKEN")
+
+
 def test_a_gated_model_heals_with_a_granted_token(run: Run, clean: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same command works once the token may read the model; the token is never shown."""
     clean.faults[MISTRAL] = Fault(Kind.GATED, tokens=frozenset({"hf_granted"}))
@@ -69,7 +76,7 @@ def test_a_hub_that_is_down(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     ("model", "says"),
     [
         pytest.param("mistralai/Mistral-7B-v9", ("mistralai/Mistral-7B-v9 does not exist",), id="wrong id"),
-        pytest.param("not a model", ("is not a model id", "OWNER/NAME"), id="no id"),
+        pytest.param("not a model", ("is not a model id", "OWNER/NAME", "a folder's path"), id="no id"),
         pytest.param("./does-not-exist", ("is not a folder",), id="no folder"),
     ],
 )

@@ -287,7 +287,9 @@ def test_a_missing_revision_is_named(reader: HubReader) -> None:
 @pytest.mark.parametrize("model", ["", "a/b/c", "a--b", "../../etc", "hf://a/b", "a b", "https://huggingface.co/a/b"])
 def test_what_is_no_model_id_asks_nothing(reader: HubReader, model: str, asked: Asked) -> None:
     """A mistyped id is refused before any request, and before it names any file of the cache."""
-    assert failure(reader, model).reason is HubReason.INVALID_MODEL_ID
+    error = failure(reader, model)
+    assert error.reason is HubReason.INVALID_MODEL_ID
+    assert "folder" not in error.next_step  # an object's status says this, too
     assert asked() == []
 
 
@@ -329,6 +331,7 @@ def test_a_token_that_no_header_can_carry_is_refused(reader: HubReader, token: s
     """A broken token is named as the cause before anything is sent."""
     error = failure(with_token(reader, token))
     assert error.reason is HubReason.BAD_TOKEN
+    assert "HF_TOKEN" not in error.next_step  # the status of an object, whose token is a Secret's, says this, too
     assert TOKEN not in everything_told(error)
     assert asked() == []
 

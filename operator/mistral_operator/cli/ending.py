@@ -1,12 +1,13 @@
 """How a command ends when it cannot do what it was asked: one sentence, the next step, an exit code."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import IntEnum
+from typing import Final
 
 import typer
 
-from mistral_operator.hub import HubError
+from mistral_operator.hub import HubError, HubReason
 from mistral_operator.planning.problems import Problem, Unplannable
 from mistral_operator.rendering.problems import Unrenderable
 
@@ -51,13 +52,21 @@ class Refused(Exception):
         typer.echo(f"Next: {self.next_step.rstrip('.')}.", err=True)
 
 
+_OF_A_COMMAND: Final[Mapping[HubReason, str]] = {
+    HubReason.INVALID_MODEL_ID: "Write OWNER/NAME, such as mistralai/Mistral-7B-v0.1, or a folder's path beginning "
+    "with ./ or /.",
+    HubReason.BAD_TOKEN: "Put a valid token into HF_TOKEN, or into the Secret that spec.hfTokenSecretRef names.",
+}
+"""Next steps that the status of a resource could not offer."""
+
+
 @contextmanager
 def refusals() -> Iterator[None]:
     """Turn what reading, planning and rendering raise into :class:`Refused`."""
     try:
         yield
     except HubError as error:
-        raise Refused(ExitCode.MODEL, error.message, error.next_step) from error
+        raise Refused(ExitCode.MODEL, error.message, _OF_A_COMMAND.get(error.reason, error.next_step)) from error
     except Unplannable as error:
         code = ExitCode.MODEL if error.problem is Problem.MODEL else ExitCode.PLACEMENT
         untold = [f"{no.backend}: {no.message}" for no in error.rejected if no.message not in error.message]

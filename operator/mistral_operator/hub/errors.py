@@ -1,6 +1,7 @@
 """Every way reading a model can fail: a stable reason, one sentence of cause, one of what to do next.
 
-The sentences live here and nowhere else, so that a command line and a resource's status say the same thing.
+The sentences live here, so that a command line and a resource's status say the same thing; a command adds only what a
+resource cannot be given.
 No error ever holds a token: only whether one was sent.
 """
 
@@ -91,7 +92,7 @@ class InvalidModelIdError(HubError):
     def __init__(self, model: str) -> None:
         super().__init__(
             f"{model!r} is not a model id.",
-            "Write OWNER/NAME, such as mistralai/Mistral-7B-v0.1, or a folder's path beginning with ./ or /.",
+            "Write OWNER/NAME, such as mistralai/Mistral-7B-v0.1.",
         )
 
 
@@ -157,7 +158,7 @@ class BadTokenError(HubError):
     def __init__(self, model: str, why: str) -> None:
         super().__init__(
             f"{model} cannot be read: {why}.",
-            "Put a valid token into HF_TOKEN, or into the Secret that hfTokenSecretRef names.",
+            "Put a valid token into the Secret that spec.hfTokenSecretRef names.",
         )
 
 

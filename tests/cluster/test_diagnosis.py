@@ -10,31 +10,18 @@ import pytest
 import yaml
 
 from cluster.describing import told
-from cluster.failing import CASES, FATE, KV_CACHE, LOST, NODES, SINGLE_NODE, Case, claim, fated, release, volume_nowhere
+from cluster.failing import FATE, ON_ROOMY, Case, claim, fated, provide, release, volume_nowhere
+from cluster.failing_cases import CASES, CORDONED, KV_CACHE, LOST, NODES, SINGLE_NODE, UNPROVOKED
 from cluster.live import Answer, Body, Live, condition_of, manifest
 from cluster.namespaces import new_namespace
 from cluster.traces import Audit
 from devcluster.controlplane import ControlPlane
 from devcluster.operator import Operator
+from mistral_operator.api.pod_reasons import PodReason
 
 GOLDEN: Final = Path(__file__).parent / "golden" / "describe"
 HEALED_SECONDS: Final = 90.0  # a ReplicaSet that was refused pods tries again with growing patience
-POLICY: Final = """
-apiVersion: admissionregistration.k8s.io/v1
-kind: ValidatingAdmissionPolicy
-metadata: {name: no-such-pods}
-spec:
-  failurePolicy: Fail
-  matchConstraints:
-    resourceRules: [{apiGroups: [""], apiVersions: [v1], operations: [CREATE], resources: [pods]}]
-  validations:
-  - {expression: "!('refuse' in object.metadata.labels)", message: pods of this cluster may not be labelled refuse}
----
-apiVersion: admissionregistration.k8s.io/v1
-kind: ValidatingAdmissionPolicyBinding
-metadata: {name: no-such-pods}
-spec: {policyName: no-such-pods, validationActions: [Deny]}
-"""
+POLICIES: Final = (Path(__file__).parent / "policies.yaml").read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -55,8 +42,9 @@ def namespaces(
         plane.add_nodes(NODES)
         stack.callback(plane.kubectl, "delete", "node", *NODES)
         plane.kubectl("taint", "node", "tainted-0", "dedicated=team-a:NoSchedule")
-        plane.kubectl("create", "-f", "-", stdin=POLICY)
-        stack.callback(plane.kubectl, "delete", "-f", "-", stdin=POLICY)
+        plane.kubectl("cordon", CORDONED)
+        plane.kubectl("create", "-f", "-", stdin=POLICIES)
+        stack.callback(plane.kubectl, "delete", "-f", "-", stdin=POLICIES)
         plane.set_previous_log(KV_CACHE)
         plane.kubectl("create", "quota", "small", "--hard=pods=0", "-n", lives["quota"].namespace)
         lives[""].until("the policy to hold", partial(is_refused, lives[""]))
@@ -66,12 +54,17 @@ def namespaces(
         live = lives[""]
         live.create(claim("elsewhere", storageClassName=""))
         plane.kubectl("create", "-f", "-", stdin=yaml.safe_dump(volume_nowhere("elsewhere", live.namespace)))
-        for name in ("elsewhere", "claim-pending"):
+        live.create(claim("once", storageClassName="", accessModes=["ReadWriteOncePod"]))
+        provide(live, "once", accessModes=["ReadWriteOncePod"])
+        for name in ("elsewhere", "once", "claim-pending"):
             gone = ("delete", "pv", f"{live.namespace}-{name}", "--wait=false", "--ignore-not-found")
             stack.callback(plane.kubectl, *gone)
-        live.until("the claim to be bound", lambda: phase_of_claim(live, "elsewhere") == "Bound")
+        for name in ("elsewhere", "once"):
+            live.until(f"claim {name} to be bound", partial(is_bound, live, name))
         live.mdep("holder", **SINGLE_NODE)
+        live.mdep("once-holder", **ON_ROOMY, storage={"pvc": {"name": "once"}})
         live.until_ready("holder")
+        live.until_ready("once-holder")
         for case in CASES:
             lives[case.namespace].create(manifest(case.name, **case.spec))
         yield lives
@@ -88,9 +81,9 @@ def is_refused(live: Live) -> bool:
     return False
 
 
-def phase_of_claim(live: Live, name: str) -> str:
-    """Return whether a claim has a volume, in Kubernetes' word."""
-    return str(live.get("PersistentVolumeClaim", name)["status"]["phase"])
+def is_bound(live: Live, name: str) -> bool:
+    """Tell whether a claim has a volume."""
+    return bool(live.get("PersistentVolumeClaim", name)["status"]["phase"] == "Bound")
 
 
 def until_told(live: Live, name: str, reason: str, seconds: float) -> Body:
@@ -137,7 +130,16 @@ def test_why(case: Case, namespaces: dict[str, Live], request: pytest.FixtureReq
 
 def test_every_golden_file_has_its_case() -> None:
     """None is left over."""
-    assert {path.stem for path in GOLDEN.glob("*.txt")} == {case.name for case in CASES} | {"evicted", "node-lost"}
+    assert {path.stem for path in GOLDEN.glob("*.txt")} == {case.name for case in CASES} | {
+        "evicted", "refused-by-node", "node-lost"
+    }  # fmt: skip
+
+
+def test_every_reason_has_its_case() -> None:
+    """Or it is said why not: a new reason comes with a case."""
+    provoked = {case.reason for case in CASES} | {"Evicted", "NodeRefusedPod", "NodeLost"}
+    assert provoked | UNPROVOKED.keys() == set(PodReason)
+    assert not provoked & UNPROVOKED.keys()
 
 
 def test_a_log_is_read_once_for_each_crash(namespaces: dict[str, Live], audit: Audit) -> None:
@@ -156,26 +158,38 @@ def golden(name: str, live: Live, request: pytest.FixtureRequest) -> None:
     assert text == path.read_text(encoding="utf-8")
 
 
-def test_evicted(namespaces: dict[str, Live], request: pytest.FixtureRequest) -> None:
-    """While the pod's successor begins, the status says what became of the pod."""
-    live = namespaces[""]
-    live.mdep("evicted", **fated("slow"))
-    (pod,) = live.until("a pod that loads", lambda: [
-        pod for pod in live.pods("evicted") if pod["status"]["phase"] == "Running"])  # fmt: skip
-    words = (
+GIVEN_UP: Final = {
+    "Evicted": (
         "The node was low on resource: ephemeral-storage. Threshold quantity: 107374182400, available: 98Gi. Container "
         "vllm was using 210Gi, request is 0, has larger consumption of ephemeral-storage. "
-    )
-    status = {"phase": "Failed", "reason": "Evicted", "message": words}
+    ),
+    "UnexpectedAdmissionError": (
+        "Pod was rejected: Allocate failed due to no healthy devices present; cannot allocate unhealthy devices "
+        "nvidia.com/gpu, which is unexpected"
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "reason", "kubelets"),
+    [("evicted", "Evicted", "Evicted"), ("refused-by-node", "NodeRefusedPod", "UnexpectedAdmissionError")],
+)
+def test_given_up(
+    name: str, reason: str, kubelets: str, namespaces: dict[str, Live], request: pytest.FixtureRequest
+) -> None:
+    """While the pod's successor begins, the status says what became of the pod."""
+    live = namespaces[""]
+    live.mdep(name, **fated("slow"))
+    (pod,) = live.until("a pod that loads", lambda: [
+        pod for pod in live.pods(name) if pod["status"]["phase"] == "Running"])  # fmt: skip
+    status = {"phase": "Failed", "reason": kubelets, "message": GIVEN_UP[kubelets]}
     live.patch("Pod", pod["metadata"]["name"], {"status": status}, "status")
-    body = until_told(live, "evicted", "Evicted", 30)
+    body = until_told(live, name, reason, 30)
     assert body["status"]["phase"] in ("Scheduling", "Pulling", "Loading")
-    live.until(
-        "its successor to load", lambda: live.get("MistralDeployment", "evicted")["status"]["phase"] == "Loading"
-    )
-    golden("evicted", live, request)
-    release(live, "evicted")
-    live.until_ready("evicted")
+    live.until("its successor to load", lambda: live.get("MistralDeployment", name)["status"]["phase"] == "Loading")
+    golden(name, live, request)
+    release(live, name)
+    live.until_ready(name)
 
 
 def test_a_node_is_lost(namespaces: dict[str, Live], request: pytest.FixtureRequest) -> None:

@@ -66,7 +66,7 @@ def test_nothing_is_wrong(one: Body) -> None:
         (
             f"0/5 nodes are available: 1 Insufficient nvidia.com/mig-1g.10gb, 1 Insufficient cpu{PREEMPTION}",
             PodReason.INSUFFICIENT_GPU,
-            "no node takes it: Insufficient cpu, Insufficient nvidia.com/mig-1g.10gb; lower spec.replicas",
+            "no node takes it: Insufficient nvidia.com/mig-1g.10gb, Insufficient cpu; lower spec.replicas",
         ),
         (f"0/5 nodes are available: 5 Insufficient memory{PREEMPTION}", PodReason.INSUFFICIENT_MEMORY, "memory; lower"),
         (f"0/5 nodes are available: 5 Insufficient cpu{PREEMPTION}", PodReason.INSUFFICIENT_CPU, "cpu; lower spec.res"),
@@ -82,7 +82,7 @@ def test_nothing_is_wrong(one: Body) -> None:
                 "untolerated taint(s)."
             ),
             PodReason.UNTOLERATED_TAINT,
-            "untolerated taint(s); add the taints",
+            "no node takes it: node(s) had untolerated taint(s), node(s) didn't match",
         ),
         (
             "0/5 nodes are available: 5 node(s) didn't match Pod's node affinity/selector.",

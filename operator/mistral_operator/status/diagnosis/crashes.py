@@ -12,7 +12,7 @@ from mistral_operator.status.diagnosis.pods import Container
 from mistral_vllm.telling.root_cause import root_cause
 
 _LOG: Final = re.compile(r"^Traceback |^\(\w+ pid=|^(INFO|WARNING|ERROR) \d\d-\d\d ", re.MULTILINE)
-_SEE_LOG: Final = "see `kubectl logs --previous`"
+_SEE_LOG: Final = "see `kubectl logs --previous{}`"
 
 
 def crashed(container: Container, cause: str | None) -> Finding | None:
@@ -34,7 +34,7 @@ def crashed(container: Container, cause: str | None) -> Finding | None:
         return found
     how = f"{container.title} ended with exit code {end.get('exitCode')}"
     told = words.removeprefix(how).lstrip("; ")
-    step = _SEE_LOG if _is_vllm(container) else f"{_SEE_LOG} -c {container.name}"
+    step = _SEE_LOG.format("" if _is_vllm(container) else f" -c {container.name}")
     reason = PodReason.INIT_CONTAINER_FAILED if container.init else PodReason.CONTAINER_CRASHED
     return Finding(reason, f"{how}: {told}" if told else how, step)
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from mistral_operator.api.pod_reasons import PodReason
-from mistral_operator.status.diagnosis.finding import Finding, Pattern, first_found
+from mistral_operator.status.diagnosis.finding import Finding, Pattern
 from mistral_operator.status.diagnosis.pods import Body, has_node
 from mistral_operator.status.diagnosis.storage import CLAIM_PATTERNS, with_claim
 from mistral_operator.status.evidence import Evidence
@@ -20,6 +20,7 @@ _TAIL: Final = re.compile(r"[.,]? *(no new claims to deallocate|preemption: ).*$
 _COUNT: Final = re.compile(r"^\d+ ")
 _NOT_FOUND: Final = re.compile(r"\. not found$")  # of the node that a failing claim could not be looked up for
 _TAINT: Final = re.compile(r"untolerated taint|taints that the pod didn't tolerate|had taint ")
+_CORDON: Final = re.compile(r"were unschedulable")
 _AFFINITY: Final = re.compile(r"node affinity/selector|node selector|requested node name")
 
 _GPUS: Final = "lower spec.replicas or spec.parallelism, free GPUs that others hold, or add a node with such GPUs"
@@ -57,7 +58,13 @@ _UNMATCHED: Final = Pattern(
     _AFFINITY,
     "correct spec.nodeSelector or spec.affinity, or label a node that has the plan's GPUs",
 )
-_CORDONED: Final = Pattern(PodReason.NODES_CORDONED, re.compile(r"were unschedulable"), "`kubectl uncordon` a node")
+_CORDONED: Final = Pattern(PodReason.NODES_CORDONED, _CORDON, "`kubectl uncordon` a node")
+_UNKNOWN: Final = Pattern(PodReason.UNSCHEDULABLE, re.compile(r""), "see what `kubectl describe pod` says of it")
+# the words do not say of which node, so that the one with the plan's GPUs may be any of these
+_ALSO_MEANT: Final = (
+    ({PodReason.AFFINITY_UNMATCHED}, _TAINT, "add its taints to spec.tolerations"),
+    ({PodReason.AFFINITY_UNMATCHED, PodReason.UNTOLERATED_TAINT}, _CORDON, "`kubectl uncordon` it"),
+)
 
 
 def unscheduled(pod: Body, evidence: Evidence) -> Finding | None:
@@ -75,19 +82,22 @@ def unscheduled(pod: Body, evidence: Evidence) -> Finding | None:
         )
     parts = _parts(words)
     text = ", ".join(parts)
-    found = first_found(_ranked(pod), text)
-    if found is None:
-        found = Finding(PodReason.UNSCHEDULABLE, "", "see what `kubectl describe pod` says of it")
-    if found.reason == PodReason.AFFINITY_UNMATCHED and _TAINT.search(text):  # either may be meant
-        found = found._replace(next_step=f"{found.next_step}, or add its taints to spec.tolerations")
-    return with_claim(found._replace(cause=f"no node takes it: {text or 'the scheduler gives no reason'}"), evidence)
+    pattern = next(one for one in _ranked(pod) if one.words.search(text))  # the last one finds anything
+    found = Finding(pattern.reason, "", str(pattern.next_step))
+    for reasons, also, step in _ALSO_MEANT:
+        if found.reason in reasons and also.search(text):
+            found = found._replace(next_step=f"{found.next_step}, or {step}")
+    told = ", ".join(
+        sorted(parts, key=lambda part: pattern.words.search(part) is None)
+    )  # a long list is cut at its end
+    return with_claim(found._replace(cause=f"no node takes it: {told or 'the scheduler gives no reason'}"), evidence)
 
 
 def _ranked(pod: Body) -> Sequence[Pattern]:
     # nodes without GPUs never match the plan's own affinity, so that it says little beside a taint
     narrowed = bool((pod.get("spec") or {}).get("nodeSelector"))
     last = (_UNMATCHED, _UNTOLERATED, _CORDONED) if narrowed else (_UNTOLERATED, _CORDONED, _UNMATCHED)
-    return (*_PATTERNS, *last)
+    return (*_PATTERNS, *last, _UNKNOWN)
 
 
 def _parts(words: str) -> list[str]:

@@ -25,7 +25,7 @@ SINGLE: Final = "single-0"  # a node with one GPU
 LOST: Final = "lost-0"
 CORDONED: Final = "cordoned-0"
 _ROOMY: Final = {f"roomy-{number}": NodeKind("roomy", ROOMY, 8, 81559, "9.0", "hopper")
-                for number in range(9)}  # fmt: skip
+                for number in range(16)}  # fmt: skip
 NODES: Final = {**_ROOMY, SINGLE: L4, LOST: L4, "tainted-0": TAINTED, CORDONED: OLD}
 SINGLE_NODE: Final[dict[str, Any]] = {"nodeSelector": {"kubernetes.io/hostname": SINGLE}}
 PRIVILEGED: Final[dict[str, Any]] = {"volumes": [{"name": "host", "hostPath": {"path": "/"}}]}

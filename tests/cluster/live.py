@@ -54,6 +54,9 @@ class Live:
 
     def request(self, method: str, path: str, body: Any = None, content_type: str = "application/json") -> Any:
         """Send one request."""
+        return json.loads(self._send(method, path, body, content_type))
+
+    def _send(self, method: str, path: str, body: Any = None, content_type: str = "application/json") -> bytes:
         request = urllib.request.Request(  # noqa: S310 - always https
             f"{self.plane.server}/{path}",
             None if body is None else json.dumps(body).encode(),
@@ -62,7 +65,7 @@ class Live:
         )
         try:
             with urllib.request.urlopen(request, timeout=30, context=self._ssl) as answer:  # noqa: S310
-                return json.load(answer)
+                return bytes(answer.read())
         except urllib.error.HTTPError as error:
             with error:
                 text = error.read().decode()
@@ -100,6 +103,16 @@ class Live:
         """Return the pods of a MistralDeployment that are not being deleted."""
         pods = self.all("Pod", f"app.kubernetes.io/instance={name}")
         return [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
+
+    def history(self, kind: str, version: str) -> list[Body]:
+        """Return what objects of a kind were after a resourceVersion, every version, the oldest first.
+
+        The API server keeps the last minute at least.
+        """
+        query = f"?watch=1&resourceVersion={version}&timeoutSeconds=1"
+        events = [json.loads(line) for line in self._send("GET", self.path(kind) + query).splitlines()]
+        assert {event["type"] for event in events} <= {"ADDED", "MODIFIED", "DELETED"}, events[-1]
+        return [event["object"] for event in events]
 
     def create(self, body: Body) -> Body:
         """Create an object."""

@@ -20,6 +20,9 @@ from devcluster.operator import Operator
 from mistral_operator.api.pod_reasons import PodReason
 
 GOLDEN: Final = Path(__file__).parent / "golden" / "describe"
+TOLD_LATER: Final = frozenset(
+    {"image-pulling", "cannot-mount", "no-network", "liveness", "startup-deadline", "does-not-answer", "other-image"}
+)
 HEALED_SECONDS: Final = 90.0  # a ReplicaSet that was refused pods tries again with growing patience
 POLICIES: Final = (Path(__file__).parent / "policies.yaml").read_text(encoding="utf-8")
 
@@ -126,6 +129,33 @@ def test_why(case: Case, namespaces: dict[str, Live], request: pytest.FixtureReq
     assert condition_of(body, "Available")["reason"] == "PodsAvailable"
     live.until("the Event of the recovery", lambda: ("Normal", "PodsAvailable") in live.events(case.name))
     assert live.events(case.name) == [(kind, case.reason), ("Normal", "PodsAvailable")]
+
+
+def test_within_one_reconcile(live: Live, namespaces: dict[str, Live]) -> None:  # noqa: ARG001 - its nodes
+    """The first status that rests on what a pod shows says why it fails: nothing is guessed meanwhile.
+
+    What has its cause in Events or in a log is asked for that first, and is not meant. A status that was under way
+    when the pod was seen to fail counts for nothing, so that the second one is the last that may come without it.
+    """
+    cases = {case.name: case for case in CASES if case.heal is release and case.name not in TOLD_LATER}
+    version = live.create(claim("begin"))["metadata"]["resourceVersion"]
+    for case in cases.values():
+        live.mdep(case.name, **case.spec)
+    for case in cases.values():
+        until_told(live, case.name, case.reason, case.seconds)
+    failed: dict[str, int] = {}
+    for pod in live.history("Pod", version):
+        status, owner = pod["status"], pod["metadata"]["labels"]["app.kubernetes.io/instance"]
+        if "initContainerStatuses" in status or "containerStatuses" in status:
+            failed.setdefault(owner, int(pod["metadata"]["resourceVersion"]))
+    assert failed.keys() == cases.keys()
+    told: dict[str, list[str]] = {name: [] for name in cases}
+    for body in live.history("MistralDeployment", version):
+        name = body["metadata"]["name"]
+        if int(body["metadata"]["resourceVersion"]) > failed[name]:
+            told[name].append(condition_of(body, "Available")["reason"])
+    late = {name: reasons for name, reasons in told.items() if cases[name].reason not in reasons[:2]}
+    assert not late
 
 
 def test_every_golden_file_has_its_case() -> None:

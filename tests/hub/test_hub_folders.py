@@ -95,6 +95,20 @@ def test_a_quantisation_that_has_a_file_of_its_own(folder: Path, tmp_path: Path)
     assert cache.load("c" * 40, facts.revision) == facts
 
 
+def test_a_branch_that_moves_for_years_fills_no_disk(folder: Path, tmp_path: Path) -> None:
+    """The commits that were stored last are kept, and each model's for itself."""
+    facts = read_folder(folder)
+    commits = [f"{number:040x}" for number in range(70)]
+    others = FactsCache(tmp_path, "http://hub.example", "another/model")
+    others.store(replace(facts, commit=commits[0]))
+    cache = FactsCache(tmp_path, "http://hub.example", facts.id)
+    for commit in commits:
+        cache.store(replace(facts, commit=commit))
+    kept = [commit for commit in commits if cache.load(commit, "main") is not None]
+    assert kept == commits[-64:]
+    assert others.load(commits[0], "main") is not None
+
+
 def test_an_adapter_is_not_the_model(folder: Path) -> None:
     """Safetensors files of other names are listed and not counted."""
     (folder / "adapter_model.safetensors").write_bytes(safetensors(("BF16", (4,))))

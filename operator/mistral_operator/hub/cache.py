@@ -20,6 +20,7 @@ from urllib.parse import quote
 from mistral_operator.planning.facts import ModelFacts, WeightFormat, Weights
 
 _FORMAT_VERSION: Final = 2  # raised with every change of what is stored: older files then count as absent
+_COMMITS: Final = 64  # of one model: a branch that moves every day would fill the disk in the end
 
 
 class FactsCache:
@@ -56,6 +57,7 @@ class FactsCache:
         }
         with contextlib.suppress(OSError, RecursionError):
             _write(self._facts_file(facts.commit), json.dumps(stored))
+            self._prune()
         self.remember(facts.revision, facts.commit)
 
     def remember(self, revision: str, commit: str) -> None:
@@ -69,6 +71,12 @@ class FactsCache:
             return self._revision_file(revision).read_text(encoding="utf-8")
         except (OSError, ValueError):
             return None
+
+    def _prune(self) -> None:
+        """Let the commits go that were stored first."""
+        files = sorted((self._folder / "commits").glob("*.json"), key=lambda file: file.stat().st_mtime_ns)
+        for file in files[:-_COMMITS]:
+            file.unlink(missing_ok=True)
 
     def _facts_file(self, commit: str) -> Path:
         return self._folder / "commits" / f"{commit}.json"

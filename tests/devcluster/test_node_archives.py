@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from devcluster.node.archives import full_name, names_in, write_image
-from devcluster.node.containerd import read_list, still_true
+from devcluster.node.containerd import nameless, read_list, still_true
 from devcluster.processes import StartError
 
 LISTED = """\
@@ -105,3 +105,11 @@ def test_an_archive_is_noted_as_long_as_all_its_images_are_there() -> None:
     assert digests == {"localhost/busybox:1": "sha256:aa", "docker.io/library/server:2": "sha256:bb"}
     true, old = {"localhost/busybox:1": "sha256:aa"}, {"docker.io/library/server:2": "sha256:00"}
     assert still_true({"one": true, "two": old, "both": true | old}, digests) == {"one": true}
+
+
+def test_images_that_no_name_means_any_more() -> None:
+    """What was built anew leaves its id behind; an id beside a name is the same image, and stays."""
+    named = {"localhost/busybox:1": "sha256:aa", "docker.io/library/server:2": "sha256:bb"}
+    ids = {"sha256:01": "sha256:aa", "sha256:02": "sha256:00", "sha256:03": "sha256:bb"}
+    assert nameless(named | ids) == ["sha256:02"]
+    assert nameless(named) == []

@@ -11,6 +11,7 @@ from devcluster.processes import StartError
 
 SOCKET: Final = "/run/containerd/containerd.sock"
 _NAMESPACE: Final = "k8s.io"  # where the kubelet looks for images
+_ID: Final = "sha256:"
 _DISABLED: Final = (
     "io.containerd.nri.v1.nri",
     "io.containerd.snapshotter.v1.erofs",
@@ -98,6 +99,9 @@ class ImageStore:
         digests = self._digests()
         if not done or not all(name in digests for name in names):
             raise StartError(f"containerd does not import {archive}: {said}")
+        replaced = nameless(digests)
+        if replaced:
+            self._run("images", "remove", "--sync", *replaced)  # what is used is kept, and goes the next time
         notes[stamp] = {name: digests[name] for name in names}
         self._notes.write_text(json.dumps(still_true(notes, digests), indent=1), encoding="utf-8")
         return True
@@ -125,6 +129,12 @@ def read_list(table: str) -> dict[str, str]:
     """Return the digest of every image in what ``ctr images list`` prints: name, type, digest, and more."""
     rows = (line.split() for line in table.splitlines()[1:])
     return {row[0]: row[2] for row in rows}
+
+
+def nameless(digests: dict[str, str]) -> list[str]:
+    """Return the ids of images that no name means any more: CRI holds each by its id, too, and so for ever."""
+    named = {digest for name, digest in digests.items() if not name.startswith(_ID)}
+    return sorted(name for name, digest in digests.items() if name.startswith(_ID) and digest not in named)
 
 
 def still_true(notes: dict[str, dict[str, str]], digests: dict[str, str]) -> dict[str, dict[str, str]]:

@@ -408,18 +408,21 @@ def test_an_api_server_that_is_away() -> None:
     in_world(test)
 
 
-def test_a_right_that_is_missing() -> None:
+@pytest.mark.parametrize("missing", ["replicasets", "pods"])
+def test_a_right_that_is_missing(missing: str) -> None:
     """Rights that were given for an older operator: it is said which is missing, and nobody is asked."""
 
     async def test(world: World) -> None:
+        world.secret = REFERENCE
+        put_secret(world)
         world.show(pod())
         ((_, answer),) = await world.answers()
         assert isinstance(answer, Untold)
         assert answer.reason is Reason.NOT_ASKED_YET
-        assert "may not get ReplicaSets" in answer.message
+        assert f"cannot get resource '{missing}'" in answer.message
         assert world.pod.questions == []
 
-    in_world(test, [rule for rule in operator_rules() if rule["resources"] != ["replicasets"]])
+    in_world(test, [rule for rule in operator_rules() if rule["resources"] != [missing]])
 
 
 def test_a_pod_that_hangs_holds_up_nobody() -> None:

@@ -34,9 +34,6 @@ from mistral_operator.status.pod_report import PodReport
 from mistral_operator.status.verified import Asked, Untold
 
 _STRANGER_RETRIES: Final = 3  # a ReplicaSet may be on its way from one Deployment to its successor
-_NO_RIGHT: Final = (
-    "the operator may not get ReplicaSets, which tell whose it is: `mistral-operator rbac` prints the right"
-)
 
 
 class _Run(NamedTuple):
@@ -203,8 +200,12 @@ class Verification:
                 if not body or not _is_running(body, pod.run):
                     return None
             return await reports.ask(str(body["status"].get("podIP")), secret)
-        except ForbiddenError:
-            return Untold(Reason.NOT_ASKED_YET, f"pod {key.name} is not asked: {_NO_RIGHT}")
+        except ForbiddenError as error:
+            return Untold(
+                Reason.NOT_ASKED_YET,
+                f"pod {key.name} is not asked, because the API server does not show whose it is: {error.message}; "
+                "`mistral-operator rbac` prints the operator's rights",
+            )
         except TokenError as error:
             return Untold(Reason.KEY_MISSING, f"pod {key.name} cannot be asked: {error}")
         except UntoldError as error:

@@ -160,7 +160,8 @@ class Reason(StrEnum):
     """Nobody asked for a length, and the model's own does not fit. Next: Set `engine.maxModelLen`, or what the message
     says would give all of it."""
     DEPLOYMENT_SCALED_BY_OTHERS = "DeploymentScaledByOthers"
-    """An autoscaler scales the Deployment, which is set back each time. Next: Let it target the MistralDeployment."""
+    """An autoscaler scales the Deployment, which is set back whenever the operator applies it. Next: Let it target the
+    MistralDeployment."""
 
 
 class Phase(StrEnum):

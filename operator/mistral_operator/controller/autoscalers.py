@@ -34,6 +34,6 @@ async def scaled_by_others(
 def _warning(name: str, key: Key) -> PlanWarning:
     return PlanWarning(
         reason=Reason.DEPLOYMENT_SCALED_BY_OTHERS,
-        message=f"HorizontalPodAutoscaler {name} scales Deployment {key.name}, which is set back each time: point its "
-        f"scaleTargetRef to MistralDeployment {key.name}",
+        message=f"HorizontalPodAutoscaler {name} scales Deployment {key.name}, which is set back whenever the operator "
+        f"applies it: point its scaleTargetRef to MistralDeployment {key.name}",
     )

@@ -187,10 +187,10 @@ def test_new_wishes_while_the_hub_is_away() -> None:
 
 
 def test_facts_that_allow_no_plan_before_a_pod_was_scheduled() -> None:
-    """Nothing is rendered, and the spec, which nobody changed, is not blamed."""
+    """Its pods wait, fewer of them or none where the spec says so, and the spec is not blamed."""
     frozen = running().model_copy(update={"scheduled": False})
-    verdict = decided(spec(), frozen, circumstances(T4))
-    assert (verdict.resolved, verdict.renderable) == (frozen, False)
+    verdict = decided(spec(replicas=0), frozen, circumstances(T4))
+    assert (verdict.resolved, verdict.renderable) == (frozen, True)
     assert verdict.plan[:2] == (FALSE, Reason.PLAN_PENDING)
     assert verdict.plan.message.startswith("no pod of the plan was ever scheduled, and today's facts allow none")
 

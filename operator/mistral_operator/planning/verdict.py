@@ -112,7 +112,10 @@ def _without_a_new_plan(
     model: ConditionValue,
     problem: Unplannable | None,
 ) -> Verdict:
-    """Go on with the frozen plan where it still answers the spec, and render nothing where none does."""
+    """Go on with the frozen plan where it still answers the spec, and render nothing where none does.
+
+    One that waits in vain is rendered as well: what is no input of a plan, such as replicas, counts all the same.
+    """
     if asked is not None and (asked.scheduled or problem is None):
         if problem is not None:
             told = false(
@@ -133,12 +136,12 @@ def _without_a_new_plan(
             backend = refused
     if outdated is not None or asked is not None:
         why = (
-            "the spec asks for another plan and none can be made"
+            "the spec asks for another plan and none can be made; whatever runs is left as it is"
             if outdated is not None
-            else "no pod of the plan was ever scheduled, and today's facts allow none"
+            else "no pod of the plan was ever scheduled, and today's facts allow none; its pods go on waiting"
         )
-        pending = false(Reason.PLAN_PENDING, f"{why}; whatever runs is left as it is")
-        return Verdict(outdated or asked, False, None, model, backend, hardware, pending)
+        pending = false(Reason.PLAN_PENDING, why)
+        return Verdict(outdated or asked, outdated is None, None, model, backend, hardware, pending)
     return Verdict(None, False, None, model, backend, hardware, unknown(Reason.NOT_PLANNED, not_planned.message))
 
 

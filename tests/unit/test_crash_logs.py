@@ -71,12 +71,49 @@ def test_a_log_is_read_once_for_each_run() -> None:
             assert "the estimated maximum model length is 1048576" in cause
             assert at.asked() == ["m-1"]
             query = at.server.requests[0].query
-            assert query == {"container": "vllm", "previous": "true", "tailLines": "300", "limitBytes": "131072"}
+            assert query == {"container": "vllm", "previous": "true", "tailLines": "300"}
             again = crashed(finished="2026-11-25T12:05:00Z")
             assert at.logs.look(OWNER, [again]) == Causes({"m-1": cause}, frozenset())
             await at.read()
             assert at.logs.look(OWNER, [again]) == Causes({"m-1": cause}, frozenset())
             assert at.asked() == ["m-1", "m-1"]
+
+    on_server(test)
+
+
+def test_of_a_long_log_the_end_is_read() -> None:
+    """The cause stands there, however long the lines before it are."""
+
+    async def test(server: ApiServer) -> None:
+        server.faults.append(Fault("GET", 200, raw=b"x" * (1 << 20) + b"\n" + LOG, plural="pods"))
+        async with world(server) as at:
+            at.logs.look(OWNER, [crashed()])
+            await at.read()
+            (cause,) = at.logs.look(OWNER, [crashed()]).found.values()
+            assert "the estimated maximum model length is 1048576" in cause
+            text = "x" * (1 << 20) + "the end"
+            server.faults.append(Fault("GET", 200, raw=text.encode(), plural="pods"))
+            cluster = await server.cluster()
+            assert await cluster.end_of_text(PODS.path("ns", "m-1", "log"), {}, 4096) == text[-4096:]
+
+    on_server(test)
+
+
+def test_a_cause_outlives_a_log_that_cannot_be_read() -> None:
+    """What the run before ended of is said on where that of the newest cannot be found out."""
+
+    async def test(server: ApiServer) -> None:
+        server.faults.append(Fault("GET", 200, raw=LOG, plural="pods"))
+        server.faults.append(Fault("GET", 500, plural="pods"))
+        async with world(server) as at:
+            at.logs.look(OWNER, [crashed()])
+            await at.read()
+            before = at.logs.look(OWNER, [crashed()])
+            assert before.found
+            again = crashed(finished="2026-11-25T12:05:00Z")
+            at.logs.look(OWNER, [again])
+            await at.read()
+            assert at.logs.look(OWNER, [again]) == before
 
     on_server(test)
 
@@ -118,11 +155,11 @@ def test_a_kubelet_that_does_not_answer() -> None:
 class Faulty(Cluster):
     """A cluster with a log of which nobody thought."""
 
-    async def text(self, path: str, query: Mapping[str, str] | None = None) -> str:
+    async def end_of_text(self, path: str, query: Mapping[str, str], limit_bytes: int) -> str:
         """Fail at the first pod's."""
         if "/m-1/" in path:
             raise RuntimeError("nobody foresaw this")
-        return await super().text(path, query)
+        return await super().end_of_text(path, query, limit_bytes)
 
 
 def test_a_fault_ends_no_others_reading() -> None:

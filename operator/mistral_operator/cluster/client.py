@@ -124,15 +124,15 @@ class Cluster:
         status, content = await self._send(method, path, query, body, content_type)
         return _object(f"{method} {path}", status, content)
 
-    async def text(self, path: str, query: Mapping[str, str] | None = None) -> str:
-        """Return what is no object: a log.
+    async def end_of_text(self, path: str, query: Mapping[str, str], limit_bytes: int) -> str:
+        """Return the last bytes of what is no object: a log, of which no more than about twice as many are held.
 
         Raises
         ------
         ClusterError
             Of the class that names the case.
         """
-        _, content = await self._send("GET", path, query, accept="*/*")
+        _, content = await self._send("GET", path, query, accept="*/*", last_bytes=limit_bytes)
         return content.decode(errors="replace")
 
     async def _send(
@@ -143,6 +143,7 @@ class Cluster:
         body: Manifest | None = None,
         content_type: str = "application/json",
         accept: str = "application/json",
+        last_bytes: int | None = None,
     ) -> tuple[int, bytes]:
         what = f"{method} {path}"
         try:
@@ -157,7 +158,7 @@ class Cluster:
             if method != "GET" and self._may_write is not None and not self._may_write():
                 raise NotLeadingError(what, 0, "not sent, because this process leads no more")
             response = await self._client.call_api(*prepared, _request_timeout=_TIMEOUT)
-            content = await response.read()
+            content = await (response.read() if last_bytes is None else _end(response.response, last_bytes))
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             self._count(method, 0)
             raise UnreachableError(what, 0, f"{type(error).__name__}: {error}") from error
@@ -169,6 +170,14 @@ class Cluster:
     def _count(self, method: str, status: int) -> None:
         if self._on_answer is not None:
             self._on_answer(method, status)
+
+
+async def _end(response: aiohttp.ClientResponse, limit_bytes: int) -> bytes:
+    content = bytearray()
+    async for chunk in response.content.iter_any():
+        content += chunk
+        del content[:-limit_bytes]
+    return bytes(content)
 
 
 def _object(what: str, status: int, content: bytes) -> Manifest:

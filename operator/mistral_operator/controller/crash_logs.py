@@ -103,26 +103,26 @@ class CrashLogs:
                 continue  # it is gone, or has ended again
             cause = await self._read(pod)
             if self._pods.get(owner, {}).get(uid) is pod:
-                pod.cause, pod.read = cause, True
+                pod.cause, pod.read = (pod.cause or "") if cause is None else cause, True
                 self._want(owner)
 
-    async def _read(self, pod: _Pod) -> str:
-        """Return why a run ended; empty where its log cannot be read, for nothing else would be said then either.
+    async def _read(self, pod: _Pod) -> str | None:
+        """Return why a run ended, empty where its log says nothing; None where it cannot be read.
 
-        Neither does a log that nobody foresaw end the others' reading, and the process with it.
+        A log that nobody foresaw does not end the others' reading, and the process with it. The query has no
+        ``limitBytes``: that cuts off the end of the lines asked for, where the cause stands.
         """
         query = {
             "container": pod.wanted.container,
             "previous": str(pod.wanted.previous).lower(),
             "tailLines": str(_LINES),
-            "limitBytes": str(_BYTES),
         }
         try:
             async with asyncio.timeout(_TIMEOUT_SECONDS):
-                text = await self._cluster.text(PODS.path(pod.pod.namespace, pod.pod.name, "log"), query)
-            return root_cause(text[-_BYTES:], pod.wanted.exit_code)[:_KEPT] if text.strip() else ""
+                text = await self._cluster.end_of_text(PODS.path(pod.pod.namespace, pod.pod.name, "log"), query, _BYTES)
+            return root_cause(text, pod.wanted.exit_code)[:_KEPT] if text.strip() else ""
         except (ClusterError, TimeoutError) as error:
             self._log.debug("a log could not be read", pod=str(pod.pod), error=str(error))
         except Exception:  # noqa: BLE001 - told with its traceback, and other logs are read all the same
             self._log.exception("could not read a log: this is a fault in the operator", pod=str(pod.pod))
-        return ""
+        return None

@@ -214,14 +214,23 @@ def test_paused() -> None:
 
 
 def test_a_spec_that_cannot_be_understood() -> None:
-    """Only Ready moves: what runs goes on, and its conditions stay."""
+    """What runs goes on and is observed; what was planned for it stays."""
     before = reported(SERVING)
-    after = report_invalid(before, 2, "spec.model.id: Field required", LATER)
+    body = {**deployment(2, 2, 1), "spec": {"replicas": 2}}
+    one_of_two = Observed.of(body, [pod("m-1", ready=True), pod("m-2")])
+    after = report_invalid(before, 2, "spec.model.id: Field required", one_of_two, LATER)
     assert said(after, ConditionType.READY) == (FALSE, "SpecInvalid")
     assert said(after, ConditionType.AVAILABLE) == (TRUE, "PodsAvailable")
+    assert said(after, ConditionType.UP_TO_DATE) == (FALSE, "RollingOut")
+    assert (after.replicas, after.ready_replicas) == (2, 1)
     assert (after.observed_generation, after.resolved, after.phase) == (2, before.resolved, Phase.DEGRADED)
+    assert {one.type for one in after.conditions} == {one.type for one in before.conditions}
     assert {one.type for one in after.conditions if one.observed_generation == 2} == {"Ready"}
-    assert report_invalid(NOTHING, 1, "spec.model.id: Field required", NOON).phase is Phase.FAILED
+    gone = report_invalid(after, 2, "spec.model.id: Field required", Observed.of(None, ()), LATER)
+    assert said(gone, ConditionType.AVAILABLE) == (FALSE, "NotDeployed")
+    assert (gone.ready_replicas, gone.phase) == (0, Phase.FAILED)
+    never = report_invalid(NOTHING, 1, "spec.model.id: Field required", Observed.of(None, ()), NOON)
+    assert ([one.type for one in never.conditions], never.phase) == (["Ready"], Phase.FAILED)
 
 
 def test_what_is_described() -> None:

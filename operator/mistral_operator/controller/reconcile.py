@@ -30,7 +30,7 @@ from mistral_operator.controller.metrics import Metrics
 from mistral_operator.controller.models import Models
 from mistral_operator.controller.nodes import Nodes
 from mistral_operator.controller.notes import event_of, tell
-from mistral_operator.controller.pod_events import NOTHING_TOLD, Told, events_of
+from mistral_operator.controller.pod_events import NOTHING_TOLD, events_of
 from mistral_operator.controller.store import Body, Store, version_of
 from mistral_operator.controller.verification import Verification
 from mistral_operator.planning.frozen import plan_digest, same_wishes
@@ -126,10 +126,12 @@ class Reconciler:
             subject = read_object(body)
         except SpecInvalidError as error:
             generation = int(body["metadata"]["generation"])
-            after = report_invalid(before, generation, str(error), self._timestamp())
+            deployment = self._children.seen(key, body["metadata"]["uid"]).get("Deployment")
+            observed, again_seconds = await self._observe(key, deployment, pods, None)
+            after = report_invalid(before, generation, str(error), observed, self._timestamp())
             self._metrics.report(key, after, desired=None)
             self._remember(key, await self._write_status(key, body, before, after), shown, pods)
-            return self._models.recheck_seconds
+            return min(self._models.recheck_seconds, again_seconds or self._models.recheck_seconds)
         seen = self._children.seen(key, subject.uid)
         frozen = _with_schedule(before.resolved, Observed.of(seen.get("Deployment"), pods))
 
@@ -146,8 +148,7 @@ class Reconciler:
         synced = await self._render_and_apply(key, subject, verdict, seen)
 
         claim, deployment = claim_name(key.name, subject.spec), synced.bodies.get("Deployment")
-        events = await self._if_allowed(key, events_of(self._cluster, pods, claim, self._now()), NOTHING_TOLD)
-        observed = Observed.of(deployment, pods, self._evidence(key, claim, pods, events))
+        observed, events_again_seconds = await self._observe(key, deployment, pods, claim)
         asked = self._verification.look(key, subject.spec.api_key_secret_ref, verdict.resolved, deployment, pods)
         told = _told_subject(key, subject)
         after = report(before, told, verdict, observed, synced.trouble, self._timestamp(), warnings, asked)
@@ -159,7 +160,7 @@ class Reconciler:
         self._remember(key, version, shown, pods)
         waits = (
             outcome.again_seconds,
-            events.again_seconds,
+            events_again_seconds,
             _AUTOSCALER_SECONDS if warnings else None,
             _CHILD_SECONDS if synced.trouble is not None else None,
         )
@@ -214,9 +215,13 @@ class Reconciler:
             )
             return otherwise
 
-    def _evidence(self, key: Key, claim: str | None, pods: Sequence[Body], events: Told) -> Evidence:
+    async def _observe(
+        self, key: Key, deployment: Body | None, pods: Sequence[Body], claim: str | None
+    ) -> tuple[Observed, float | None]:
+        """Return what is seen of an object's children, and in how many seconds Events are worth another look."""
+        events = await self._if_allowed(key, events_of(self._cluster, pods, claim, self._now()), NOTHING_TOLD)
         causes = self._crash_logs.look(key, pods)
-        return Evidence(
+        evidence = Evidence(
             events=events.pods,
             claim_events=events.claim,
             causes=causes.found,
@@ -224,6 +229,7 @@ class Reconciler:
             lost_nodes=self._nodes.lost,
             claim=claim,
         )
+        return Observed.of(deployment, pods, evidence), events.again_seconds
 
     def _previous_status(self, key: Key, body: Manifest) -> MistralDeploymentStatus:
         try:

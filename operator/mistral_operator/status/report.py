@@ -13,7 +13,7 @@ from mistral_operator.api.status import (
     Resolved,
 )
 from mistral_operator.planning.verdict import Verdict
-from mistral_operator.status.conditions import Facts, conditions_of, phase_of, readiness, value_of
+from mistral_operator.status.conditions import Facts, conditions_of, phase_of, readiness
 from mistral_operator.status.described import describe_plan
 from mistral_operator.status.observed import Observed, is_ready
 from mistral_operator.status.rollout import availability, freshness, progress_of
@@ -72,8 +72,7 @@ def report(
             "observed_generation": subject.generation,
             "attention": _with_observed(described.attention, verified.observed),
             "phase": phase_of(facts, ready, progress_of(observed)),
-            "replicas": len(observed.pods),
-            "ready_replicas": sum(is_ready(pod) for pod in observed.pods),
+            **_counts(observed),
             "selector": subject.selector,
             "warnings": [*_of_the_plan(described.warnings), *warnings],
             "url": subject.url if observed.deployment is not None else None,
@@ -83,23 +82,40 @@ def report(
 
 
 def report_invalid(
-    previous: MistralDeploymentStatus, generation: int, message: str, now: str
+    previous: MistralDeploymentStatus, generation: int, message: str, observed: Observed, now: str
 ) -> MistralDeploymentStatus:
-    """Return the status of an object that cannot be understood: only Ready moves, whatever runs goes on.
+    """Return the status of an object that cannot be understood: whatever runs goes on, and is observed.
 
-    The other conditions stay those of the generation that could be understood.
+    The conditions beside Ready are still about the generation that could be understood; the Deployment knows how many
+    replicas that wanted.
     """
+    desired = 0 if observed.deployment is None else observed.deployment["spec"]["replicas"]
+    seen: Facts = {
+        ConditionType.AVAILABLE: availability(observed, desired),
+        ConditionType.UP_TO_DATE: freshness(observed, desired),
+    }
     ready = false(Reason.SPEC_INVALID, message)
-    kept = [condition for condition in previous.conditions if condition.type != ConditionType.READY]
-    available = value_of(kept, ConditionType.AVAILABLE) or unknown(Reason.NOT_DEPLOYED, "")
     conditions = conditions_of([(ConditionType.READY, ready)], previous.conditions, generation, now)
+    for before in previous.conditions:
+        if before.type in seen:
+            about = before.observed_generation
+            conditions += conditions_of(
+                [(ConditionType(before.type), seen[ConditionType(before.type)])], [before], about, now
+            )
+        elif before.type != ConditionType.READY:
+            conditions.append(before)
     return previous.model_copy(
         update={
             "observed_generation": generation,
-            "phase": phase_of({ConditionType.AVAILABLE: available}, ready, Phase.FAILED),
-            "conditions": [*conditions, *kept],
+            "phase": phase_of(seen, ready, Phase.FAILED),
+            **_counts(observed),
+            "conditions": conditions,
         }
     )
+
+
+def _counts(observed: Observed) -> dict[str, int]:
+    return {"replicas": len(observed.pods), "ready_replicas": sum(is_ready(pod) for pod in observed.pods)}
 
 
 def _described(previous: MistralDeploymentStatus, verdict: Verdict) -> MistralDeploymentStatus:

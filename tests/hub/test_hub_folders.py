@@ -218,8 +218,8 @@ def test_what_python_takes_for_json_is_taken(tmp_path: Path) -> None:
 
 
 def test_a_huge_config_is_refused_before_it_is_parsed(tmp_path: Path) -> None:
-    """Eight MiB is more than any config, and less than what hurts."""
-    (tmp_path / "config.json").write_bytes(b'{"a": "' + b"x" * (8 << 20) + b'"}')
+    """One MiB is more than any config, and less than what hurts."""
+    (tmp_path / "config.json").write_bytes(b'{"a": "' + b"x" * (1 << 20) + b'"}')
     assert reason(tmp_path) is HubReason.CONFIG_TOO_LARGE
 
 

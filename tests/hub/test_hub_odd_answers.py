@@ -50,10 +50,12 @@ def read_repository(tmp_path: Path, files: Mapping[str, bytes]) -> tuple[ModelFa
     return facts, names
 
 
-@pytest.mark.parametrize("total", [3000, 3000.0])
-def test_an_index_that_fits_its_files_spares_their_headers(tmp_path: Path, total: float) -> None:
-    """The total of a sharded checkpoint is one request, however many shards there are."""
-    index = json.dumps({"metadata": {"total_size": total}, "weight_map": WEIGHT_MAP}).encode()
+@pytest.mark.parametrize(("total", "tensors"), [(3000, 0), (3000.0, 0), (3000, 70_000)])
+def test_an_index_that_fits_its_files_spares_their_headers(tmp_path: Path, total: float, tensors: int) -> None:
+    """The total of a sharded checkpoint is one request, however many shards and experts there are."""
+    shard = next(iter(SHARDS))
+    experts = {f"layers.{number % 61}.experts.{number}.w2.qscale_weight": shard for number in range(tensors)}
+    index = json.dumps({"metadata": {"total_size": total}, "weight_map": {**WEIGHT_MAP, **experts}}).encode()
     facts, asked = read_repository(tmp_path, {**SHARDS, "model.safetensors.index.json": index})
     assert [weights.size_bytes for weights in facts.weights] == [3000]
     assert asked == ["config.json", "model.safetensors.index.json"]
@@ -238,6 +240,29 @@ def test_a_server_that_ignores_ranges_is_read_no_further_than_needed(tmp_path: P
     assert facts.weights[0].dtypes == {"U8": 3000}
 
 
+def test_a_listing_that_is_too_long_is_told_as_such(tmp_path: Path) -> None:
+    """Thousands of files are read, hundreds of thousands refused before they fill the operator's memory."""
+
+    def with_files(count: int) -> dict[str, Answer]:
+        lfs = {"sha256": "0" * 64, "size": 5, "pointerSize": 135}
+        others = [
+            {"rfilename": f"data/{number:06}.parquet", "size": 5, "blobId": COMMIT, "lfs": lfs}
+            for number in range(count)
+        ]
+        siblings = [{"rfilename": "config.json", "size": 2}, *others]
+        return {
+            "/revision/main": (200, json.dumps({**LISTING, "siblings": siblings}).encode(), {}),
+            f"/resolve/{COMMIT}/config.json": (200, b"{}", {}),
+        }
+
+    with serving(with_files(7000)) as url:
+        assert HubReader(url, token=False, cache_dir=tmp_path / "thousands").read(MODEL).config == {}
+    too_large = r"^the list of files of acme/model is larger than 2 MiB, .* pin another revision\.$"
+    with serving(with_files(20_000)) as url, pytest.raises(HubError, match=too_large) as caught:
+        HubReader(url, token=False, cache_dir=tmp_path / "many").read(MODEL)
+    assert caught.value.reason is HubReason.CONFIG_TOO_LARGE
+
+
 def test_a_listed_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     """A weight file that the listing promises and the hub denies leaves the size unknown."""
     answers: dict[str, Answer] = {
@@ -252,7 +277,7 @@ def test_a_listed_file_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "reason"),
-    [(b"", HubReason.TORN_CONFIG), (b'{"a": ', HubReason.TORN_CONFIG), (b" " * (9 << 20), HubReason.CONFIG_TOO_LARGE)],
+    [(b"", HubReason.TORN_CONFIG), (b'{"a": ', HubReason.TORN_CONFIG), (b" " * (2 << 20), HubReason.CONFIG_TOO_LARGE)],
 )
 def test_a_config_that_is_none_is_named(tmp_path: Path, content: bytes, reason: HubReason) -> None:
     """An empty, torn or huge config.json is told as such, from a hub as from a folder."""

@@ -6,7 +6,8 @@ from typing import Any, Final
 from mistral_operator.hub.errors import ConfigTooLargeError, TornConfigError
 from mistral_operator.hub.files import ModelFiles
 
-MAX_BYTES: Final = 8 << 20  # the largest config.json known is below 100 kB; an index of 1000 shards is below 8 MiB
+MAX_CONFIG_BYTES: Final = 1 << 20  # the largest config.json known is below 100 kB, and each is kept while it is used
+MAX_INDEX_BYTES: Final = 8 << 20  # an index of 1000 shards is below that, and nothing but its total is kept
 
 _JSON_NAMES: Final = {
     list: "an array",
@@ -18,7 +19,7 @@ _JSON_NAMES: Final = {
 }
 
 
-def read_object(files: ModelFiles, name: str) -> dict[str, Any] | None:
+def read_object(files: ModelFiles, name: str, limit_bytes: int = MAX_CONFIG_BYTES) -> dict[str, Any] | None:
     """Return a file's JSON object, or None if there is no such file.
 
     ``NaN`` and ``Infinity`` are accepted, a byte order mark is not: both as transformers has it.
@@ -28,17 +29,17 @@ def read_object(files: ModelFiles, name: str) -> dict[str, Any] | None:
     TornConfigError
         When the file is not UTF-8, not JSON, nested too deeply or not an object.
     ConfigTooLargeError
-        When the file is larger than 8 MiB.
+        When the file is larger than the limit.
     HubError
         Whatever reading the file raises.
     """
     if name not in files.sizes:
         return None
-    content = files.read(name, MAX_BYTES + 1)
+    content = files.read(name, limit_bytes + 1)
     if content is None:
         return None
-    if len(content) > MAX_BYTES:
-        raise ConfigTooLargeError(files.model, name, MAX_BYTES)
+    if len(content) > limit_bytes:
+        raise ConfigTooLargeError(files.model, name, limit_bytes)
     try:
         value = json.loads(content.decode("utf-8"))
     except RecursionError:

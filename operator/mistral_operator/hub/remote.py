@@ -18,9 +18,15 @@ from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
 from mistral_operator.hub.cache import FactsCache
 from mistral_operator.hub.checkpoint import facts_of
-from mistral_operator.hub.errors import ACCESS_ADVICE, InvalidModelIdError, OfflineError, UnexpectedAnswerError
+from mistral_operator.hub.errors import (
+    ACCESS_ADVICE,
+    ConfigTooLargeError,
+    InvalidModelIdError,
+    OfflineError,
+    UnexpectedAnswerError,
+)
 from mistral_operator.hub.files import CONFIG, PARAMS
-from mistral_operator.hub.session import HubSession
+from mistral_operator.hub.session import MAX_LISTING_BYTES, HubSession
 from mistral_operator.hub.translate import Asked, translated
 from mistral_operator.planning.facts import ModelFacts
 
@@ -125,6 +131,8 @@ class _Listing:
     def fetch(cls, session: HubSession, asked: Asked) -> "_Listing":
         with translated(asked):
             content = session.listing(asked.revision)
+        if len(content) > MAX_LISTING_BYTES:
+            raise ConfigTooLargeError(asked.model, "the list of files", MAX_LISTING_BYTES)
         try:
             return cls._parse(json.loads(content))
         except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:

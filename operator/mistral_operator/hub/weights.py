@@ -11,7 +11,7 @@ from typing import Final
 
 from mistral_operator.hub.errors import TornWeightsError
 from mistral_operator.hub.files import HF_INDEX, MISTRAL_INDEX, ModelFiles, SortedFiles, missing_shard
-from mistral_operator.hub.json_file import read_object
+from mistral_operator.hub.json_file import MAX_INDEX_BYTES, read_object
 from mistral_operator.hub.safetensors_header import SafetensorsHeader, read_header
 from mistral_operator.planning.facts import WeightFormat, Weights
 
@@ -72,7 +72,7 @@ def _safetensors(files: ModelFiles, weight_format: WeightFormat, names: tuple[st
 
 def _indexed_bytes(files: ModelFiles, index: str, names: tuple[str, ...]) -> int | None:
     """Return the index's total if it fits the files, else None."""
-    content = read_object(files, index)
+    content = read_object(files, index, MAX_INDEX_BYTES)
     metadata = content.get("metadata") if content is not None else None
     total = metadata.get("total_size") if isinstance(metadata, dict) else None
     if not isinstance(total, int | float):

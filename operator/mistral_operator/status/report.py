@@ -98,10 +98,8 @@ def report_invalid(
     conditions = conditions_of([(ConditionType.READY, ready)], previous.conditions, generation, now)
     for before in previous.conditions:
         if before.type in seen:
-            about = before.observed_generation
-            conditions += conditions_of(
-                [(ConditionType(before.type), seen[ConditionType(before.type)])], [before], about, now
-            )
+            kind = ConditionType(before.type)
+            conditions += conditions_of([(kind, seen[kind])], [before], before.observed_generation, now)
         elif before.type != ConditionType.READY:
             conditions.append(before)
     return previous.model_copy(

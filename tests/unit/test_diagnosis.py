@@ -261,6 +261,21 @@ def test_source_ports_do_not_move_a_message() -> None:
     assert said[0] == said[1] is not None
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ('failed to setup network for sandbox "{}": plugin type="calico" failed', "network for sandbox: plugin type="),
+        ("failed to create pod network sandbox k8s_m-1_ns_0({}): error adding pod", "k8s_m-1_ns_0: error adding pod"),
+        ("failed to pull image acme/vllm@sha256:{}: not found", f"acme/vllm@sha256:{'ab' * 32}: not found"),
+    ],
+)
+def test_ids_of_sandboxes_do_not_move_a_message(words: str, said: str) -> None:
+    """Each attempt has another; an image's digest is its name and stays."""
+    diagnosis = found(CREATING, evidence=events(("FailedCreatePodSandBox", words.format("ab" * 32))))
+    assert diagnosis is not None
+    assert said in diagnosis.message
+
+
 def test_a_back_off_that_does_not_say_why() -> None:
     """Before Kubernetes 1.32, only Events do."""
     one = pod(waiting("ImagePullBackOff", 'Back-off pulling image "a"'))

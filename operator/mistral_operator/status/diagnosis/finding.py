@@ -20,6 +20,7 @@ _MOVING: Final = (
     (re.compile(r"(\d+\.\d+\.\d+\.\d+):\d+->"), r"\1->"),
     (re.compile(r"\b0x[0-9a-f]{6,}\b"), "0x…"),
     (re.compile(r"\bpid[= ]\d+\b"), "pid …"),
+    (re.compile(r' ?["(]?\b(?<!sha256:)[0-9a-f]{64}\b[")]?'), ""),  # a sandbox or container, another at each attempt
 )
 
 

@@ -168,8 +168,8 @@ async def _measure(
                 async with neighbours.again_and_again(check) as check_all:
                     await asyncio.sleep(2 * _ROUND_SECONDS)
                     seconds[kind].append(await burst(f"beside-{kind}-{turn}", check_all))
-                # in a thread: the API server ends watches that nobody reads for a while
                 if kind == "failing":
+                    # in a thread, as the deletion: the API server ends watches that nobody reads for a while
                     await asyncio.to_thread(_check_that_causes_are_told, plane, names)
                 await asyncio.to_thread(_delete, plane, names)
                 await asyncio.sleep(_ROUND_SECONDS)

@@ -103,11 +103,11 @@ class CrashLogs:
                 continue  # it is gone, or has ended again
             cause = await self._read(pod)
             if self._pods.get(owner, {}).get(uid) is pod:
-                pod.cause, pod.read = (pod.cause or "") if cause is None else cause, True
+                pod.cause, pod.read = cause, True
                 self._want(owner)
 
-    async def _read(self, pod: _Pod) -> str | None:
-        """Return why a run ended, empty where its log says nothing; None where it cannot be read.
+    async def _read(self, pod: _Pod) -> str:
+        """Return why a run ended, empty where its log says nothing; where it cannot be read, what is known already.
 
         A log that nobody foresaw does not end the others' reading, and the process with it. The query has no
         ``limitBytes``: that cuts off the end of the lines asked for, where the cause stands.
@@ -125,4 +125,4 @@ class CrashLogs:
             self._log.debug("a log could not be read", pod=str(pod.pod), error=str(error))
         except Exception:  # noqa: BLE001 - told with its traceback, and other logs are read all the same
             self._log.exception("could not read a log: this is a fault in the operator", pod=str(pod.pod))
-        return None
+        return pod.cause or ""

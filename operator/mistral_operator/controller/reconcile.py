@@ -131,7 +131,7 @@ class Reconciler:
             after = report_invalid(before, generation, str(error), observed, self._timestamp())
             self._metrics.report(key, after, desired=None)
             self._remember(key, await self._write_status(key, body, before, after), shown, pods)
-            return min(self._models.recheck_seconds, again_seconds or self._models.recheck_seconds)
+            return _soonest(self._models.recheck_seconds, again_seconds)
         seen = self._children.seen(key, subject.uid)
         frozen = _with_schedule(before.resolved, Observed.of(seen.get("Deployment"), pods))
 
@@ -158,13 +158,12 @@ class Reconciler:
             self._log_decision(key, verdict)  # only now that it stands: what was not written is decided again
         shown |= {kind: version_of(child) for kind, child in synced.bodies.items()}
         self._remember(key, version, shown, pods)
-        waits = (
+        return _soonest(
             outcome.again_seconds,
             events_again_seconds,
             _AUTOSCALER_SECONDS if warnings else None,
             _CHILD_SECONDS if synced.trouble is not None else None,
         )
-        return min(seconds for seconds in waits if seconds is not None)
 
     def is_news(self, key: Key) -> bool:
         """Tell whether the watches show anything of an object that its last pass did not take into account.
@@ -295,6 +294,11 @@ class Reconciler:
 
     def _timestamp(self) -> str:
         return self._now().strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _soonest(*waits: float | None) -> float:
+    """Return the shortest of some waits; None is nothing to wait for."""
+    return min(seconds for seconds in waits if seconds is not None)
 
 
 def _told_subject(key: Key, subject: MistralDeployment) -> Subject:

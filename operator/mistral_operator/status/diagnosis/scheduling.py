@@ -82,14 +82,12 @@ def unscheduled(pod: Body, evidence: Evidence) -> Finding | None:
         )
     parts = _parts(words)
     text = ", ".join(parts)
-    pattern = next(one for one in _ranked(pod) if one.words.search(text))  # the last one finds anything
-    found = Finding(pattern.reason, "", str(pattern.next_step))
+    pattern, found = next((one, found) for one in _ranked(pod) if (found := one.find(text)) is not None)
     for reasons, also, step in _ALSO_MEANT:
         if found.reason in reasons and also.search(text):
             found = found._replace(next_step=f"{found.next_step}, or {step}")
-    told = ", ".join(
-        sorted(parts, key=lambda part: pattern.words.search(part) is None)
-    )  # a long list is cut at its end
+    # what decides comes first: a long list is cut at its end
+    told = ", ".join(sorted(parts, key=lambda part: pattern.words.search(part) is None))
     return with_claim(found._replace(cause=f"no node takes it: {told or 'the scheduler gives no reason'}"), evidence)
 
 
@@ -97,7 +95,7 @@ def _ranked(pod: Body) -> Sequence[Pattern]:
     # nodes without GPUs never match the plan's own affinity, so that it says little beside a taint
     narrowed = bool((pod.get("spec") or {}).get("nodeSelector"))
     last = (_UNMATCHED, _UNTOLERATED, _CORDONED) if narrowed else (_UNTOLERATED, _CORDONED, _UNMATCHED)
-    return (*_PATTERNS, *last, _UNKNOWN)
+    return (*_PATTERNS, *last, _UNKNOWN)  # which finds anything
 
 
 def _parts(words: str) -> list[str]:

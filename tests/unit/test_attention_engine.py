@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from bench.attention.engine import Run, compared, largest_batch
+from bench.attention.engine import compared
+from bench.attention.one_engine import Run, largest_batch
 
 
 def test_a_run_is_read_from_the_largest_batch_down() -> None:

@@ -194,21 +194,35 @@ def shape(gpu: str = "NVIDIA H200") -> Shape:
     )
 
 
+def cache_in(folder: Path, vllm: str = "0.26.0", plugin: str = "0.1.0") -> TuningCache:
+    """Return the cache of one release of the engine and of the package."""
+    return TuningCache(folder, {"vllm": vllm, "plugin": plugin})
+
+
 def test_a_kept_table_is_found_again(tmp_path: Path) -> None:
     """For the same shape alone, and by any process."""
     folder = tmp_path / "not" / "there"
     table = DecodeTable({1: Choice(EIGHT_FOUR_TWO)}, Source.MEASURED)
-    assert TuningCache(folder).read(shape()) is None
-    assert TuningCache(folder).keep(shape(), table) is None
-    assert TuningCache(folder).read(shape()) == DecodeTable(table.choices, Source.CACHED)
-    assert TuningCache(folder).read(shape("NVIDIA L4")) is None
+    assert cache_in(folder).read(shape()) is None
+    assert cache_in(folder).keep(shape(), table) is None
+    assert cache_in(folder).read(shape()) == DecodeTable(table.choices, Source.CACHED)
+    assert cache_in(folder).read(shape("NVIDIA L4")) is None
     assert [path.suffix for path in folder.iterdir()] == [".json"]  # nothing half-written stays
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"shape": {}, "table": []}', b"\xff"])
+@pytest.mark.parametrize("other", [{"vllm": "0.26.1"}, {"plugin": "0.2.0"}])
+def test_a_table_of_another_release_counts_as_none(tmp_path: Path, other: dict[str, str]) -> None:
+    """Its kernels may be others; each release keeps its own, so going back finds it again."""
+    cache_in(tmp_path).keep(shape(), flash_attn_table())
+    assert cache_in(tmp_path, **other).read(shape()) is None
+    cache_in(tmp_path, **other).keep(shape(), DecodeTable({1: Choice(EIGHT_FOUR_TWO)}, Source.MEASURED))
+    assert cache_in(tmp_path).read(shape()) == DecodeTable(flash_attn_table().choices, Source.CACHED)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"key": {}, "table": []}', b"\xff"])
 def test_a_torn_file_counts_as_none(tmp_path: Path, content: bytes) -> None:
     """It is measured again, and overwritten."""
-    cache = TuningCache(tmp_path)
+    cache = cache_in(tmp_path)
     cache.keep(shape(), flash_attn_table())
     (file,) = tmp_path.iterdir()
     file.write_bytes(content)
@@ -220,14 +234,14 @@ def test_a_torn_file_counts_as_none(tmp_path: Path, content: bytes) -> None:
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     """It is said, and nothing else happens: the next start measures again."""
     (tmp_path / "file").write_text("")
-    trouble = TuningCache(tmp_path / "file" / "under").keep(shape(), flash_attn_table())
+    trouble = cache_in(tmp_path / "file" / "under").keep(shape(), flash_attn_table())
     assert trouble is not None
     assert "cannot be kept" in trouble
 
 
 def test_a_table_that_cannot_be_put_in_its_place(tmp_path: Path) -> None:
     """Nothing half-written stays, or a full disk would fill further with each start."""
-    cache = TuningCache(tmp_path)
+    cache = cache_in(tmp_path)
     cache.keep(shape(), flash_attn_table())
     (file,) = tmp_path.iterdir()
     file.unlink()

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import torch
+import vllm
 from triton.runtime.errors import OutOfResources
 from vllm import envs
 from vllm.distributed.parallel_state import get_tp_group
@@ -23,6 +24,7 @@ from mistral_vllm.backend.group import LayerGroup
 from mistral_vllm.backend.settings import VARIABLE, DecodeSetting, Mode, read_setting
 from mistral_vllm.backend.tuning_cache import Shape, TuningCache, shape_of, shipped_table
 from mistral_vllm.backend.window_table import WindowTable
+from mistral_vllm.distribution import installed_version
 
 if TYPE_CHECKING:
     from mistral_vllm.backend.split_k import SplitK
@@ -117,7 +119,8 @@ def _table(setting: DecodeSetting, group: LayerGroup, window_table: WindowTable)
 
 def _known_or_measured(group: LayerGroup, window_table: WindowTable) -> DecodeTable:
     shape = _shape(group)
-    cache = TuningCache(Path(envs.VLLM_CACHE_ROOT) / "mistral_vllm")
+    releases = {"vllm": vllm.__version__, "plugin": installed_version()}
+    cache = TuningCache(Path(envs.VLLM_CACHE_ROOT) / "mistral_vllm", releases)
     known = shipped_table(shape) or cache.read(shape)
     if known is not None:
         return known

@@ -15,12 +15,7 @@ _SHIPPED: Final = "tables"
 
 
 class Shape(dict[str, Any]):
-    """Everything that a measured table depends on, as JSON: the GPU, the layers of one rank, the libraries."""
-
-    @property
-    def digest(self) -> str:
-        """Name of the file that holds its table."""
-        return hashlib.sha256(json.dumps(self, sort_keys=True).encode()).hexdigest()[:16]
+    """What a table was measured on, as JSON: the GPU, the layers of one rank, the libraries of split-K."""
 
 
 def shape_of(
@@ -65,22 +60,25 @@ class TuningCache:
     ----------
     folder
         ``$VLLM_CACHE_ROOT/mistral_vllm``; made when the first table is kept.
+    releases
+        Of the engine and of this plugin: a table chose among their kernels, and on a volume it outlives an upgrade.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, releases: Mapping[str, str | None]) -> None:
         self._folder = folder
+        self._releases = dict(releases)
 
     def read(self, shape: Shape) -> DecodeTable | None:
         """Return a table kept before; a torn or foreign file counts as none."""
         try:
             raw = json.loads(self._file(shape).read_bytes())
-            return from_json(raw["table"], Source.CACHED) if raw["shape"] == shape else None
+            return from_json(raw["table"], Source.CACHED) if raw["key"] == self._key(shape) else None
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
     def keep(self, shape: Shape, table: DecodeTable) -> str | None:
         """Keep a table; return why it could not be, or None."""
-        content = json.dumps({"shape": shape, "table": as_json(table)}, indent=1)
+        content = json.dumps({"key": self._key(shape), "table": as_json(table)}, indent=1)
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             with tempfile.NamedTemporaryFile("w", dir=self._folder, delete=False, encoding="utf-8") as file:
@@ -96,5 +94,9 @@ class TuningCache:
             return f"the measured table cannot be kept in {self._folder}: {os.strerror(error.errno or 0)}"
         return None
 
+    def _key(self, shape: Shape) -> dict[str, Any]:
+        return {"shape": shape, "releases": self._releases}
+
     def _file(self, shape: Shape) -> Path:
-        return self._folder / f"decode-{shape.digest}.json"
+        digest = hashlib.sha256(json.dumps(self._key(shape), sort_keys=True).encode()).hexdigest()
+        return self._folder / f"decode-{digest[:16]}.json"

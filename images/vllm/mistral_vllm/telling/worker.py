@@ -4,9 +4,9 @@ Read from the layers that the engine built, never from its arguments: what an ar
 runs differ (a CPU ignores the backend that it is told).
 """
 
-from importlib import metadata
 from typing import Any, Final
 
+from mistral_vllm.distribution import installed_version
 from mistral_vllm.telling.facts import LayerFacts, RankFacts, UntoldRank
 
 METHOD: Final = "mistral_vllm_attention_facts"
@@ -56,7 +56,7 @@ def _gather(worker: Any) -> RankFacts:
             "vllm": str(vllm.__version__),
             "torch": str(torch.__version__),
             "xformers": xformers.version,
-            "plugin": _plugin_version(),
+            "plugin": installed_version(),
         },
         "xformers": xformers.reason,
         "layers": {
@@ -77,10 +77,3 @@ def _layer_facts(layer: Any) -> LayerFacts:
         "kvHeads": layer.num_kv_heads,
         "kernels": None if told is None else told(),
     }
-
-
-def _plugin_version() -> str | None:
-    try:
-        return metadata.version("mistral-vllm")
-    except metadata.PackageNotFoundError:
-        return None

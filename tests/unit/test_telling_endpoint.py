@@ -31,39 +31,58 @@ class Engine:
 PENDING = rank(0, layer(told=kernels(decodeTable=[], decodeTableSource="Pending")))
 
 
-def tell(engine: Engine | None, times: int = 1, registry: CollectorRegistry | None = None) -> list[Any]:
-    """Ask so many times at once; return the reports, or sentences where there is none."""
+def tell(
+    engine: Engine | None, rounds: int = 1, at_once: int = 1, registry: CollectorRegistry | None = None
+) -> list[list[Any]]:
+    """Ask so many times at once, round after round; return the reports, or sentences where there is none."""
 
-    async def main() -> list[Any]:
+    async def main() -> list[list[Any]]:
         attention = Attention(engine, AttentionInfo(registry or CollectorRegistry()))
-        return list(await asyncio.gather(*(attention.tell() for _ in range(times)), return_exceptions=True))
+        return [
+            list(await asyncio.gather(*(attention.tell() for _ in range(at_once)), return_exceptions=True))
+            for _ in range(rounds)
+        ]
 
     return asyncio.run(main())
 
 
 def test_asked_once() -> None:
-    """Many requests at once are one question, by the name that workers know."""
+    """Many requests at once are one question, by the name that workers know; and so are those that come later."""
     engine = Engine([rank(0, layer())])
-    found = tell(engine, times=5)
-    assert [one["slidingWindow"] for one in found] == [4096] * 5
+    found = tell(engine, rounds=2, at_once=5)
+    assert [[one["slidingWindow"] for one in round_] for round_ in found] == [[4096] * 5] * 2
     assert engine.calls == ["mistral_vllm_attention_facts"]
 
 
 def test_asked_again_while_a_table_is_to_come() -> None:
     """The table is known after the first step; from then on nobody is asked."""
     engine = Engine([PENDING], [PENDING], [rank(0, layer())])
-    sources = [one["kinds"][0]["kernels"]["decodeTableSource"] for one in tell(engine, times=5)]
+    sources = [one["kinds"][0]["kernels"]["decodeTableSource"] for (one,) in tell(engine, rounds=5)]
     assert sources == ["Pending", "Pending", "Measured", "Measured", "Measured"]
     assert len(engine.calls) == 3
 
 
 def test_asked_again_after_a_failure() -> None:
-    """What failed once is no answer for ever."""
+    """What failed once is no answer for ever; all who waited for it get it, without a question of their own."""
     engine = Engine(RuntimeError("busy"), [rank(0, layer())])
-    first, second = tell(engine, times=2)
-    assert isinstance(first, Untold)
-    assert str(first) == "the engine cannot be asked: RuntimeError: busy"
-    assert second["slidingWindow"] == 4096
+    failed, told = tell(engine, rounds=2, at_once=5)
+    assert [str(one) for one in failed] == ["the engine cannot be asked: RuntimeError: busy"] * 5
+    assert all(isinstance(one, Untold) for one in failed)
+    assert [one["slidingWindow"] for one in told] == [4096] * 5
+    assert len(engine.calls) == 2
+
+
+def test_who_leaves_takes_the_answer_from_nobody() -> None:
+    """A request that is cancelled was perhaps the one that asked."""
+
+    async def main() -> dict[str, Any]:
+        attention = Attention(Engine([rank(0, layer())]), AttentionInfo(CollectorRegistry()))
+        leaving, staying = asyncio.create_task(attention.tell()), asyncio.create_task(attention.tell())
+        await asyncio.sleep(0)
+        leaving.cancel()
+        return await staying
+
+    assert asyncio.run(main())["slidingWindow"] == 4096
 
 
 @pytest.mark.parametrize(
@@ -77,7 +96,7 @@ def test_asked_again_after_a_failure() -> None:
 )
 def test_nothing_to_tell(engine: Engine | None, sentence: str) -> None:
     """One sentence for whoever asks."""
-    (found,) = tell(engine)
+    ((found,),) = tell(engine)
     assert isinstance(found, Untold)
     assert str(found) == sentence
 

@@ -68,13 +68,17 @@ class AttentionInfo:
 
 
 class Attention:
-    """One engine's report: asked for once, and again only while a decode table is still to come."""
+    """One engine's report: asked for once, and again only while a decode table is still to come.
+
+    Whoever comes while the engine is being asked waits for that answer: an engine that hangs keeps everybody for as
+    long as the first, and is asked no more often.
+    """
 
     def __init__(self, engine: Engine | None, info: AttentionInfo, *, unable: str = _NO_ENGINE) -> None:
         self._engine = engine
         self._unable = unable  # why there is no engine to ask
         self._info = info
-        self._asking = asyncio.Lock()
+        self._asking: asyncio.Task[dict[str, Any]] | None = None
         self._found: dict[str, Any] | None = None
 
     async def tell(self) -> dict[str, Any]:
@@ -87,10 +91,15 @@ class Attention:
         """
         if self._engine is None:
             raise Untold(self._unable)
-        async with self._asking:
-            if self._found is None or is_pending(self._found):
-                self._found = self._report(await self._ask(self._engine))
+        if self._found is not None and not is_pending(self._found):
             return self._found
+        if self._asking is None or self._asking.done():
+            self._asking = asyncio.create_task(self._renewed(self._engine))
+        return await asyncio.shield(self._asking)  # who leaves ends it for nobody else
+
+    async def _renewed(self, engine: Engine) -> dict[str, Any]:
+        self._found = self._report(await self._ask(engine))
+        return self._found
 
     def _report(self, answers: list[Any]) -> dict[str, Any]:
         try:

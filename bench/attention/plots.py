@@ -15,7 +15,7 @@ from typing import Any, Final
 import matplotlib as mpl
 from matplotlib import pyplot as plt
 
-from bench.attention.report import backends, best, fill, tables
+from bench.attention.report import backends, best, fill, machine, tables
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 RESULTS: Final = ROOT / "bench/results"
@@ -50,7 +50,8 @@ def main() -> None:
 
 
 def _read(kind: str) -> dict[str, Any]:
-    return {file.stem: json.loads(file.read_bytes()) for file in sorted(RESULTS.glob(f"attention-{kind}*.json"))}
+    files = RESULTS.glob(f"attention-{kind}*.json")
+    return {file.stem: json.loads(file.read_bytes()) for file in sorted(files, key=lambda file: file.stem)}
 
 
 def _draw_kernels(run: Mapping[str, Any], file: Path) -> None:
@@ -102,7 +103,7 @@ def _draw_engine(run: Mapping[str, Any], file: Path) -> None:
         axes.set_title(f"context {context:,}", loc="left", fontsize=10)
     panels[0][0].set_ylabel(f"time per step / {base['backend']}'s")
     panels[0][-1].legend(frameon=False, fontsize=8)
-    figure.suptitle(f"Decode of whole engines: {base['gpu']}", x=0.01, ha="left", fontsize=10)
+    figure.suptitle(f"Decode of whole engines: {machine(base)}", x=0.01, ha="left", fontsize=10)
     _save(figure, file)
 
 

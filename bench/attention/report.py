@@ -54,7 +54,13 @@ def best(figures: Mapping[str, float], name: str) -> float:
     return min(figure for key, figure in figures.items() if key.partition(",")[0] == name)
 
 
-def backends(figures: Mapping[str, float]) -> list[str]:
+def machine(measured: Mapping[str, Any]) -> str:
+    """Name the GPUs of one engine, such as ``2 × NVIDIA H200``."""
+    gpus = measured.get("gpus", 1)
+    return f"{gpus} × {measured['gpu']}" if gpus > 1 else str(measured["gpu"])
+
+
+def backends(figures: Mapping[str, object]) -> list[str]:
     """Name the backends of a row once each, ours first."""
     return sorted({key.partition(",")[0] for key in figures}, key=lambda name: (name != _OURS, name))
 
@@ -109,21 +115,21 @@ def _prefill(run: Mapping[str, Any]) -> str:
 
 
 def _engine(run: Mapping[str, Any]) -> str:
-    names = [measured["backend"] for measured in run["backends"]]
+    engines = {measured["backend"]: measured for measured in run["backends"]}
+    names = backends(engines)
     ratios = {(row["phase"], row["context"], row["batch"]): row for row in run["compared"]}
-    first = run["backends"][0]
-    gpus = f"{first['gpus']} × " if first.get("gpus", 1) > 1 else ""
-    parts = [f"**{gpus}{first['gpu']}**, vLLM {first['vllm']}, {run['date']}: {run['model']}."]
+    first = engines[names[0]]
+    parts = [f"**{machine(first)}**, vLLM {first['vllm']}, {run['date']}: {run['model']}."]
     for phase, figure, unit in (
         ("prefill", "tokens_per_second", "Prefill, tokens per second"),
         ("decode", "ms_per_step", "Decode, milliseconds per step"),
     ):
-        shapes = {(row["context"], row["batch"]): None for measured in run["backends"] for row in measured[phase]}
+        shapes = {(row["context"], row["batch"]): None for measured in engines.values() for row in measured[phase]}
         rows = []
         for context, batch in sorted(shapes):
             found = [
-                next((row[figure] for row in m[phase] if (row["context"], row["batch"]) == (context, batch)), None)
-                for m in run["backends"]
+                next((row[figure] for row in measured if (row["context"], row["batch"]) == (context, batch)), None)
+                for measured in (engines[name][phase] for name in names)
             ]
             ratio = ratios.get((phase, context, batch))
             cells = ["" if value is None else f"{value:,}" for value in found]

@@ -573,6 +573,7 @@ def test_refusals(words: str, reason: PodReason, said: str) -> None:
         ("no_such_repository", PodReason.WEIGHTS_NOT_FOUND, "the hub shows this pod no model mistralai/Nope-7B"),
         ("hub_unreachable", PodReason.WEIGHTS_UNREACHABLE, "let pods reach the hub"),
         ("no_weights", PodReason.WEIGHTS_MISSING, "Cannot find any model weights with `empty`"),
+        ("out_of_memory", PodReason.CUDA_OUT_OF_MEMORY, "capacity of 139.80 GiB of which 8.86 GiB is free"),
         ("only_worker_out_of_memory", PodReason.CUDA_OUT_OF_MEMORY, "capacity of 79.18 GiB of which 54.88 MiB is free"),
         ("second_worker_out_of_memory", PodReason.CUDA_OUT_OF_MEMORY, "Tried to allocate 112.00 MiB"),
         (

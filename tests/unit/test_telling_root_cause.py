@@ -1,9 +1,10 @@
 """The root cause of a failed start is found in what vLLM printed: real logs of vLLM 0.26.0, and the odd ones by hand.
 
-``vllm_logs`` holds what it printed word for word, but for the folder it was installed in. Its out-of-memory logs come
-from a CPU whose worker raised PyTorch's own error; ``old_driver`` from the build for CUDA 13 with the plugin, on a
-machine without a GPU whose libcuda.so.1 told CUDA 12.2 and whose NVML told of an H100; ``cuda_error`` from an engine
-without a server on two H100 with NVLink multicast switched off, less the traceback of the program that had started it.
+``vllm_logs`` holds what it printed word for word, but for the folders. ``out_of_memory`` comes from an H200 that was
+asked for a KV cache of 400 GB; the out-of-memory logs of workers from a CPU whose worker raised PyTorch's own error;
+``old_driver`` from the build for CUDA 13 with the plugin, on a machine without a GPU whose libcuda.so.1 told CUDA 12.2
+and whose NVML told of an H100; ``cuda_error`` from an engine without a server on two H100 with NVLink multicast
+switched off, less the traceback of the program that had started it.
 """
 
 from pathlib import Path
@@ -63,6 +64,7 @@ def blame(core: str = "'EngineCore': 1") -> str:
         ),
         ("unknown_backend", 1, "ValueError: Unknown attention backend: 'XFORMERS'. Valid options are: FLASH_ATTN, "),
         ("hub_unreachable", 1, "LocalEntryNotFoundError: Cannot find an appropriate cached snapshot folder for the "),
+        ("out_of_memory", 1, "OutOfMemoryError: CUDA out of memory. Tried to allocate 11.64 GiB. GPU 0 has a total "),
         (
             "only_worker_out_of_memory",
             1,

@@ -4,7 +4,7 @@ Needs matplotlib, which is no dependency::
 
     uv run --with matplotlib python -m bench.attention.plots
 
-Reads ``bench/results/attention-{kernels,engine,errors,agree}*.json``, one file a run.
+Reads ``bench/results/attention-{kernels,engine,errors,agree,parallel}*.json``, one file a run.
 """
 
 import json
@@ -15,7 +15,7 @@ from typing import Any, Final
 import matplotlib as mpl
 from matplotlib import pyplot as plt
 
-from bench.attention.report import backends, best, fill, machine, tables
+from bench.attention.report import Runs, backends, best, fill, machine, tables
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 RESULTS: Final = ROOT / "bench/results"
@@ -39,14 +39,13 @@ def main() -> None:
         }
     )
     PICTURES.mkdir(exist_ok=True)
-    kernels, engines, errors = (_read(kind) for kind in ("kernels", "engine", "errors"))
-    for name, run in kernels.items():
+    errors = [row for run in _read("errors").values() for row in run]
+    runs = Runs(_read("kernels"), _read("engine"), errors, _read("agree"), _read("parallel"))
+    for name, run in runs.kernels.items():
         _draw_kernels(run, PICTURES / f"{name}.svg")
-    for name, run in engines.items():
+    for name, run in runs.engine.items():
         _draw_engine(run, PICTURES / f"{name}.svg")
-    rows = [row for run in errors.values() for row in run]
-    made = tables(kernels, engines, rows, _read("agree"))
-    PAGE.write_text(fill(PAGE.read_text(encoding="utf-8"), made), encoding="utf-8")
+    PAGE.write_text(fill(PAGE.read_text(encoding="utf-8"), tables(runs)), encoding="utf-8")
 
 
 def _read(kind: str) -> dict[str, Any]:

@@ -8,10 +8,22 @@ The page holds a pair of comments for each table, and nothing between them is wr
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 NOTHING: Final = "*Not measured yet.*"
 _OURS: Final = "XFORMERS"
+
+
+@dataclass(frozen=True)
+class Runs:
+    """What was measured, by kind and by the name of the run; errors of all runs together."""
+
+    kernels: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    engine: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    errors: Sequence[Mapping[str, Any]] = ()
+    agree: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    parallel: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 def fill(page: str, tables: Mapping[str, str]) -> str:
@@ -31,21 +43,19 @@ def fill(page: str, tables: Mapping[str, str]) -> str:
     return page
 
 
-def tables(
-    kernels: Mapping[str, Mapping[str, Any]],
-    engines: Mapping[str, Mapping[str, Any]],
-    errors: Sequence[Mapping[str, Any]],
-    agreeing: Mapping[str, Mapping[str, Any]],
-) -> dict[str, str]:
+def tables(runs: Runs) -> dict[str, str]:
     """Return every table of the page; each run, by its name, is one block with its GPU and its picture."""
     return {
         "decode": _blocks(
-            kernels, lambda name, run: f"{_decode(run)}\n\n![Decode by batch size](attention/{name}.svg)"
+            runs.kernels, lambda name, run: f"{_decode(run)}\n\n![Decode by batch size](attention/{name}.svg)"
         ),
-        "prefill": _blocks(kernels, lambda _, run: _prefill(run)),
-        "engine": _blocks(engines, lambda name, run: f"{_engine(run)}\n\n![Steps by batch size](attention/{name}.svg)"),
-        "errors": _errors(errors) if errors else NOTHING,
-        "agree": _blocks(agreeing, lambda _, run: _agree(run)),
+        "prefill": _blocks(runs.kernels, lambda _, run: _prefill(run)),
+        "engine": _blocks(
+            runs.engine, lambda name, run: f"{_engine(run)}\n\n![Steps by batch size](attention/{name}.svg)"
+        ),
+        "errors": _errors(runs.errors) if runs.errors else NOTHING,
+        "agree": _blocks(runs.agree, lambda _, run: _agree(run)),
+        "parallel": _blocks(runs.parallel, lambda _, run: _parallel(run)),
     }
 
 
@@ -161,6 +171,16 @@ def _agree(run: Mapping[str, Any]) -> str:
     ]
     head = ["engine", "prompts", "decoded", "after cached", "other tokens where the reference is sure"]
     return f"**{run['gpu']}**, vLLM {run['vllm']}, {run['date']}.\n\n{_table(head, rows)}"
+
+
+def _parallel(run: Mapping[str, Any]) -> str:
+    """Whole engines split over two GPUs: distance of log-probabilities from the same on one."""
+    rows = [
+        [row["layout"], row["backend"], f"{row['prompt']:.4f}", f"{row['decode']:.4f}", f"{row['decoded_tokens']:,}"]
+        for row in run["engines"]
+    ]
+    head = ["layers", "backend", "prompts", "decoded", "decoded alike"]
+    return f"**{run['gpus']} × {run['gpu']}**, vLLM {run['vllm']}, {run['date']}.\n\n{_table(head, rows)}"
 
 
 def _name(backend: str) -> str:

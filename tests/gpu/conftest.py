@@ -16,6 +16,7 @@ import pytest
 LIMITS: Final = {"bfloat16": 1e-2, "float16": 2e-3, "float32": 1e-5}
 _ERRORS: Final = "relative_errors"
 ENGINE: Final = "engine"
+PARALLEL: Final = "parallel"
 
 Layers = Callable[..., list[Any]]
 Check = Callable[..., None]
@@ -120,7 +121,7 @@ def check(record_property: Callable[[str, object], None]) -> Check:
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Print the errors of each backend and type, and those of whole engines; also as JSON into ``$OUT``."""
+    """Print the errors of each backend and type, of whole engines, and of two GPUs; also as JSON into ``$OUT``."""
     reports = [report for outcome in ("passed", "failed") for report in terminalreporter.stats.get(outcome, [])]
     kept = [property_ for report in reports if report.when == "call" for property_ in report.user_properties]
     found: dict[tuple[str, str], list[float]] = {}
@@ -134,6 +135,9 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     engines = list({value["engine"]: value for name, value in kept if name == ENGINE}.values())
     title = "whole engines: mean |log-probability - transformers'|"
     _print_table(terminalreporter, title, engines, "engines-agree.json")
+    split = [value for name, value in kept if name == PARALLEL]
+    title = "two GPUs and one: mean |difference of log-probabilities|"
+    _print_table(terminalreporter, title, split, "engines-parallel.json")
 
 
 def _print_table(terminalreporter: Any, title: str, rows: list[dict[str, Any]], file: str) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from bench.attention.report import NOTHING, fill, tables
+from bench.attention.report import NOTHING, Runs, fill, tables
 
 PAGE = Path(__file__).parents[2] / "docs" / "attention.md"
 KERNELS: dict[str, Any] = {
@@ -43,16 +43,16 @@ ENGINE: dict[str, Any] = {
 
 def test_a_row_is_held_against_the_faster_page_size_of_the_other() -> None:
     """Whoever reads it never sees ours against the worse of two."""
-    table = tables({"kernels": KERNELS}, {}, [], {})["decode"]
+    table = tables(Runs(kernels={"kernels": KERNELS}))["decode"]
     assert "**NVIDIA X1**, vllm 0.26.0, 2026-01-01; a copy reaches 2.00 TB/s (vendor: 3.00)." in table
     assert "| 8 | 8,192 | 0.0180 | 0.0200 | 0.0400 | 2.00× | 0.90 | 8, 4, 2 |" in table
     assert "](attention/kernels.svg)" in table
-    assert "| 512 | 8,192 | 1.250 | 1.000 |" in tables({"kernels": KERNELS}, {}, [], {})["prefill"]
+    assert "| 512 | 8,192 | 1.250 | 1.000 |" in tables(Runs(kernels={"kernels": KERNELS}))["prefill"]
 
 
 def test_what_an_engine_left_out_stays_empty() -> None:
     """A batch that one backend had no memory for is not compared."""
-    table = tables({}, {"engine": ENGINE}, [], {})["engine"]
+    table = tables(Runs(engine={"engine": ENGINE}))["engine"]
     assert "| 8,192 | 1 | 4.5 | 5.0 | 1.111× |" in table
     assert "| 8,192 | 8 | 4.5 |  |  |" in table
 
@@ -60,7 +60,7 @@ def test_what_an_engine_left_out_stays_empty() -> None:
 def test_the_backend_has_people_s_name() -> None:
     """VLLM calls it CUSTOM."""
     row = {"backend": "CUSTOM", "dtype": "bfloat16", "requests": 4000, "max": 0.0071, "mean": 0.0019}
-    assert "| XFORMERS | bfloat16 | 4,000 | 7.1e-03 | 1.9e-03 |" in tables({}, {}, [row], {})["errors"]
+    assert "| XFORMERS | bfloat16 | 4,000 | 7.1e-03 | 1.9e-03 |" in tables(Runs(errors=[row]))["errors"]
 
 
 def test_engines_are_told_beside_the_noise() -> None:
@@ -72,12 +72,30 @@ def test_engines_are_told_beside_the_noise() -> None:
         "date": "2026-01-01",
         "engines": [{"engine": "XFORMERS-V1", **figures}],
     }
-    assert "| XFORMERS-V1 | 0.116 | 0.094 | 0.092 | 1 of 891 |" in tables({}, {}, [], {"agree": run})["agree"]
+    assert "| XFORMERS-V1 | 0.116 | 0.094 | 0.092 | 1 of 891 |" in tables(Runs(agree={"agree": run}))["agree"]
+
+
+def test_two_gpus_are_held_against_one() -> None:
+    """Each backend's distance from itself, by layout."""
+    figures = {"backend": "XFORMERS", "layout": "sliding", "prompt": 0.00371, "decode": 0.0042, "decoded_tokens": 1024}
+    run = {"gpu": "NVIDIA X1", "gpus": 2, "vllm": "0.26.0", "date": "2026-01-01", "engines": [figures]}
+    table = tables(Runs(parallel={"parallel": run}))["parallel"]
+    assert table.startswith("**2 × NVIDIA X1**, vLLM 0.26.0, 2026-01-01.")
+    assert "| sliding | XFORMERS | 0.0037 | 0.0042 | 1,024 |" in table
+
+
+def test_engines_stand_in_one_order() -> None:
+    """Ours first, then by name, however they were measured: a run side by side writes them as they end."""
+    base = ENGINE["backends"][1]
+    run = {**ENGINE, "backends": [base, {**base, "backend": "AUTO"}, {**ENGINE["backends"][0], "gpus": 2}]}
+    table = tables(Runs(engine={"engine": run}))["engine"]
+    assert table.startswith("**2 × NVIDIA X1**")
+    assert "| context | batch | XFORMERS | AUTO | FLASH_ATTN |" in table
 
 
 def test_filling_a_page_twice_changes_nothing() -> None:
     """Old figures are replaced, and text around them stays."""
-    made = tables({"kernels": KERNELS}, {"engine": ENGINE}, [], {})
+    made = tables(Runs(kernels={"kernels": KERNELS}, engine={"engine": ENGINE}))
     page = fill(PAGE.read_text(encoding="utf-8"), made)
     assert fill(page, made) == page
     assert made["decode"] in page

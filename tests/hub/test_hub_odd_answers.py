@@ -14,6 +14,7 @@ from huggingface_hub import close_session
 from devcluster.hub import HubServer
 from mistral_operator.hub import HubError, HubReason
 from mistral_operator.hub.errors import RateLimitedError
+from mistral_operator.hub.json_file import MAX_INDEX_BYTES
 from mistral_operator.hub.remote import HubReader
 from mistral_operator.planning.facts import ModelFacts, WeightFormat
 
@@ -82,6 +83,14 @@ def test_an_index_that_does_not_fit_is_not_believed(tmp_path: Path, index: dict[
     [weights] = facts.weights
     assert (weights.size_bytes, weights.parameters, weights.dtypes) == (3000, 1500, {"BF16": 1500})
     assert set(SHARDS) <= set(asked)
+
+
+def test_an_index_too_long_to_read_is_spared(tmp_path: Path) -> None:
+    """Of a hundred thousand experts' tensors, say: the headers tell, and the model is served."""
+    index = json.dumps({"metadata": {"total_size": 3000}, "weight_map": WEIGHT_MAP}).encode() + b" " * MAX_INDEX_BYTES
+    facts, asked = read_repository(tmp_path, {**SHARDS, "model.safetensors.index.json": index})
+    assert [weights.size_bytes for weights in facts.weights] == [3000]
+    assert set(asked) == {"config.json", *SHARDS}
 
 
 def test_pickled_and_foreign_weights_are_sized_by_the_listing(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from mistral_operator.hub.errors import ConfigTooLargeError, TornConfigError
 from mistral_operator.hub.files import ModelFiles
 
 MAX_CONFIG_BYTES: Final = 1 << 20  # the largest config.json known is below 100 kB, and each is kept while it is used
-MAX_INDEX_BYTES: Final = 8 << 20  # an index of 1000 shards is below that, and nothing but its total is kept
+MAX_INDEX_BYTES: Final = 8 << 20  # a longer one is left out, and the headers read
 
 _JSON_NAMES: Final = {
     list: "an array",

@@ -71,7 +71,9 @@ def _safetensors(files: ModelFiles, weight_format: WeightFormat, names: tuple[st
 
 
 def _indexed_bytes(files: ModelFiles, index: str, names: tuple[str, ...]) -> int | None:
-    """Return the index's total if it fits the files, else None."""
+    """Return the index's total if it fits the files and is no burden to read, else None."""
+    if files.sizes.get(index, 0) > MAX_INDEX_BYTES:
+        return None
     content = read_object(files, index, MAX_INDEX_BYTES)
     metadata = content.get("metadata") if content is not None else None
     total = metadata.get("total_size") if isinstance(metadata, dict) else None

@@ -87,8 +87,8 @@ def _draw_engine(run: Mapping[str, Any], file: Path) -> None:
     figure, panels = plt.subplots(1, len(contexts), figsize=(7.5, 3.6), sharey=True, squeeze=False)
     for axes, context in zip(panels[0], contexts, strict=True):
         of_base = {row["batch"]: row["ms_per_step"] for row in base["decode"] if row["context"] == context}
-        for name, measured in named.items():
-            rows = [r for r in measured["decode"] if r["context"] == context and r["batch"] in of_base]
+        for name in backends(named):
+            rows = [r for r in named[name]["decode"] if r["context"] == context and r["batch"] in of_base]
             axes.plot(
                 [row["batch"] for row in rows],
                 [row["ms_per_step"] / of_base[row["batch"]] for row in rows],

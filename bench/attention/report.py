@@ -65,14 +65,14 @@ def best(figures: Mapping[str, float], name: str) -> float:
 
 
 def machine(measured: Mapping[str, Any]) -> str:
-    """Name the GPUs of one engine, such as ``2 × NVIDIA H200``."""
+    """Name the GPUs of one engine or run, such as ``2 × NVIDIA H200``."""
     gpus = measured.get("gpus", 1)
     return f"{gpus} × {measured['gpu']}" if gpus > 1 else str(measured["gpu"])
 
 
 def backends(figures: Mapping[str, object]) -> list[str]:
     """Name the backends of a row once each, ours first."""
-    return sorted({key.partition(",")[0] for key in figures}, key=lambda name: (name != _OURS, name))
+    return sorted({key.partition(",")[0] for key in figures}, key=lambda name: (name.partition(":")[0] != _OURS, name))
 
 
 def _blocks(runs: Mapping[str, Mapping[str, Any]], block: Callable[[str, Mapping[str, Any]], str]) -> str:
@@ -180,7 +180,7 @@ def _parallel(run: Mapping[str, Any]) -> str:
         for row in run["engines"]
     ]
     head = ["layers", "backend", "prompts", "decoded", "decoded alike"]
-    return f"**{run['gpus']} × {run['gpu']}**, vLLM {run['vllm']}, {run['date']}.\n\n{_table(head, rows)}"
+    return f"**{machine(run)}**, vLLM {run['vllm']}, {run['date']}.\n\n{_table(head, rows)}"
 
 
 def _name(backend: str) -> str:

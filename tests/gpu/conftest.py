@@ -7,6 +7,7 @@ kernels of vLLM for the CPU through the very same code: it checks the harness an
 import json
 import os
 from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
@@ -131,18 +132,42 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
         {"backend": backend, "dtype": dtype, "requests": len(e), "max": max(e), "mean": sum(e) / len(e)}
         for (backend, dtype), e in sorted(found.items())
     ]
-    _print_table(terminalreporter, "largest relative error of each request against float32", rows, "errors.json")
+    if rows:
+        _print_table(terminalreporter, "largest relative error of each request against float32", rows)
+        keep("errors.json", rows)
     engines = list({value["engine"]: value for name, value in kept if name == ENGINE}.values())
-    title = "whole engines: mean |log-probability - transformers'|"
-    _print_table(terminalreporter, title, engines, "engines-agree.json")
+    if engines:
+        _print_table(terminalreporter, "whole engines: mean |log-probability - transformers'|", engines)
+        keep("engines-agree.json", _run_of(engines))
     split = [value for name, value in kept if name == PARALLEL]
-    title = "two GPUs and one: mean |difference of log-probabilities|"
-    _print_table(terminalreporter, title, split, "engines-parallel.json")
+    if split:
+        _print_table(terminalreporter, "two GPUs and one: mean |difference of log-probabilities|", split)
+        keep("engines-parallel.json", _run_of(split))
 
 
-def _print_table(terminalreporter: Any, title: str, rows: list[dict[str, Any]], file: str) -> None:
-    if not rows:
-        return
+def _run_of(engines: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return what engines showed as ``bench/results`` has it, with where and when."""
+    import torch  # noqa: PLC0415
+    from vllm.version import __version__ as version  # noqa: PLC0415
+
+    on_gpu = torch.cuda.is_available()
+    return {
+        "command": "python -m pytest tests/gpu -m engine",
+        "gpu": torch.cuda.get_device_name() if on_gpu else "CPU",
+        "gpus": torch.cuda.device_count() if on_gpu else 1,
+        "date": datetime.now(UTC).date().isoformat(),
+        "vllm": version,
+        "engines": engines,
+    }
+
+
+def keep(file: str, content: Any) -> None:
+    """Write JSON into ``$OUT``, where there is one."""
+    if "OUT" in os.environ:
+        (Path(os.environ["OUT"]) / file).write_text(json.dumps(content, indent=1) + "\n")
+
+
+def _print_table(terminalreporter: Any, title: str, rows: list[dict[str, Any]]) -> None:
     cells = [
         list(rows[0]),
         *([f"{value:.3g}" if isinstance(value, float) else str(value) for value in row.values()] for row in rows),
@@ -151,5 +176,3 @@ def _print_table(terminalreporter: Any, title: str, rows: list[dict[str, Any]], 
     terminalreporter.section(title)
     for line in cells:
         terminalreporter.write_line("".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)))
-    if "OUT" in os.environ:
-        (Path(os.environ["OUT"]) / file).write_text(json.dumps(rows, indent=1))

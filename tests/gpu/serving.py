@@ -96,12 +96,6 @@ def ask(url: str, *, key: str | None = KEY, body: dict[str, Any] | None = None) 
             return error.code, error.read().decode()
 
 
-def keep(file: str, content: Any) -> None:
-    """Write JSON into ``$OUT``, where there is one."""
-    if "OUT" in os.environ:
-        (Path(os.environ["OUT"]) / file).write_text(json.dumps(content, indent=1) + "\n")
-
-
 def _is_up(url: str) -> bool:
     try:
         return ask(f"{url}/health", key=None)[0] == 200

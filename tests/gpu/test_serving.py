@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from gpu.conftest import keep
 from gpu.model import LAYOUTS, VOCABULARY, Reference
-from gpu.serving import ask, is_installed, keep, plan, save_tokenizer, served
+from gpu.serving import ask, is_installed, plan, save_tokenizer, served
 
 pytestmark = pytest.mark.engine
 

@@ -2,7 +2,7 @@
 
 The noise is FLASH_ATTN's: another split of the sums gives other roundings with any backend. Log-probabilities of
 prompts are compared token by token, those of decoded tokens until the first that differs. Each layout needs four
-servers, about 6 minutes on two H200; ``-k sliding`` starts those of one.
+servers; ``-k sliding`` starts those of one.
 """
 
 import random
@@ -17,9 +17,9 @@ from typing import Any, Final, NamedTuple
 import pytest
 import torch
 
-from gpu.conftest import PARALLEL
+from gpu.conftest import PARALLEL, keep
 from gpu.large_model import LAYOUTS, MAX_MODEL_LEN, VOCABULARY, WINDOW, save
-from gpu.serving import ask, is_installed, keep, plan, save_tokenizer, served
+from gpu.serving import ask, is_installed, plan, save_tokenizer, served
 
 pytestmark = [
     pytest.mark.engine,

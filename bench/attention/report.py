@@ -55,7 +55,7 @@ def tables(runs: Runs) -> dict[str, str]:
         ),
         "errors": _errors(runs.errors) if runs.errors else NOTHING,
         "agree": _blocks(runs.agree, lambda _, run: _agree(run)),
-        "parallel": _blocks(runs.parallel, lambda _, run: _parallel(run)),
+        "parallel": _parallel(runs.parallel) or NOTHING,
     }
 
 
@@ -173,14 +173,20 @@ def _agree(run: Mapping[str, Any]) -> str:
     return f"**{run['gpu']}**, vLLM {run['vllm']}, {run['date']}.\n\n{_table(head, rows)}"
 
 
-def _parallel(run: Mapping[str, Any]) -> str:
-    """Whole engines split over two GPUs: distance of log-probabilities from the same on one."""
-    rows = [
-        [row["layout"], row["backend"], f"{row['prompt']:.4f}", f"{row['decode']:.4f}", f"{row['decoded_tokens']:,}"]
-        for row in run["engines"]
-    ]
+def _parallel(runs: Mapping[str, Mapping[str, Any]]) -> str:
+    """Whole engines split over two GPUs, or over two ranks on one: distance of log-probabilities from those unsplit.
+
+    A run may hold one of the layouts alone; those of one machine, release and day are one table.
+    """
+    blocks: dict[str, list[list[str]]] = {}
+    for run in runs.values():
+        on = f"**{machine(run)}**" if run["gpus"] > 1 else f"Two ranks on one **{run['gpu']}**"
+        rows = blocks.setdefault(f"{on}, vLLM {run['vllm']}, {run['date']}.", [])
+        for row in run["engines"]:
+            apart = [f"{row[phase]:.4f}" for phase in ("prompt", "decode")]
+            rows.append([row["layout"], row["backend"], *apart, f"{row['decoded_tokens']:,}"])
     head = ["layers", "backend", "prompts", "decoded", "decoded alike"]
-    return f"**{machine(run)}**, vLLM {run['vllm']}, {run['date']}.\n\n{_table(head, rows)}"
+    return "\n\n".join(f"{title}\n\n{_table(head, rows)}" for title, rows in blocks.items())
 
 
 def _name(backend: str) -> str:

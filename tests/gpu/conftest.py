@@ -24,8 +24,9 @@ Check = Callable[..., None]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Let the harness be checked where there is no GPU."""
+    """Let the harness be checked where there is no GPU, and two ranks be run where there is one."""
     parser.addoption("--cpu", action="store_true", help="run CPU_ATTN of vLLM for the CPU in place of each backend")
+    parser.addoption("--share-gpu", action="store_true", help="run two ranks on one GPU, in turns")
 
 
 class _Skipped(pytest.Module):
@@ -138,23 +139,24 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     engines = list({value["engine"]: value for name, value in kept if name == ENGINE}.values())
     if engines:
         _print_table(terminalreporter, "whole engines: mean |log-probability - transformers'|", engines)
-        keep("engines-agree.json", _run_of(engines))
+        keep("engines-agree.json", _run_of(engines, terminalreporter.config))
     split = [value for name, value in kept if name == PARALLEL]
     if split:
         _print_table(terminalreporter, "two GPUs and one: mean |difference of log-probabilities|", split)
-        keep("engines-parallel.json", _run_of(split))
+        keep("engines-parallel.json", _run_of(split, terminalreporter.config))
 
 
-def _run_of(engines: list[dict[str, Any]]) -> dict[str, Any]:
+def _run_of(engines: list[dict[str, Any]], config: pytest.Config) -> dict[str, Any]:
     """Return what engines showed as ``bench/results`` has it, with where and when."""
     import torch  # noqa: PLC0415
     from vllm.version import __version__ as version  # noqa: PLC0415
 
     on_gpu = torch.cuda.is_available()
+    one = not on_gpu or config.getoption("--share-gpu")
     return {
-        "command": "python -m pytest tests/gpu -m engine",
+        "command": f"python -m pytest {' '.join(config.invocation_params.args)}",
         "gpu": torch.cuda.get_device_name() if on_gpu else "CPU",
-        "gpus": torch.cuda.device_count() if on_gpu else 1,
+        "gpus": 1 if one else torch.cuda.device_count(),
         "date": datetime.now(UTC).date().isoformat(),
         "vllm": version,
         "engines": engines,

@@ -20,7 +20,13 @@ from tokenizers import Tokenizer, models
 from transformers import PreTrainedTokenizerFast
 
 _ROOT: Final = Path(__file__).resolve().parents[2]
-_START_SECONDS: Final = 280.0
+_START_SECONDS: Final = 400.0
+_SHARING_ARGS: Final = (
+    *("--worker-cls", "gpu.sharing.SharingWorker"),
+    *("--distributed-executor-backend", "mp"),  # named, or vLLM wants a GPU for each rank
+    "--compilation-config.pass_config.fuse_allreduce_rms=false",  # FlashInfer's own all-reduce needs two devices
+)
+_SHARING_ENVIRONMENT: Final = {"VLLM_DISABLE_PYNCCL": "1", "VLLM_ALLREDUCE_USE_SYMM_MEM": "0"}
 KEY: Final = "a-key"
 
 
@@ -56,15 +62,24 @@ def plan(folder: Path, max_model_len: int, *flags: str) -> dict[str, Any]:
 
 
 @contextmanager
-def served(planned: dict[str, Any], log: Path, gpus: Sequence[int] = (0,)) -> Iterator[str]:
-    """Run the image's entry point with the plan's arguments and environment; gives its URL until the block ends."""
+def served(
+    planned: dict[str, Any], log: Path, gpus: Sequence[int] = (0,), more_args: Sequence[str] = ()
+) -> Iterator[str]:
+    """Run the image's entry point with the plan's arguments and environment; gives its URL until the block ends.
+
+    ``gpus`` are those of the ranks; ranks on one GPU share it as :mod:`gpu.sharing` says.
+    """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "mistral_vllm.telling.entrypoint", "serve", *planned["args"]]
+    command = [sys.executable, "-m", "mistral_vllm.telling.entrypoint", "serve", *planned["args"], *more_args]
     environment = {**os.environ, **planned["env"], "VLLM_API_KEY": KEY, "HF_HUB_OFFLINE": "1"}
     environment["MISTRAL_VLLM_TERMINATION_LOG"] = str(log.with_suffix(".termination"))
-    environment["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, gpus))
+    environment["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, dict.fromkeys(gpus)))
+    if len(set(gpus)) < len(gpus):
+        command += _SHARING_ARGS
+        environment |= _SHARING_ENVIRONMENT
+        environment["PYTHONPATH"] = os.pathsep.join([str(_ROOT / "tests"), environment.get("PYTHONPATH", "")])
     with log.open("wb") as output:
         server = subprocess.Popen(  # noqa: S603 - our own command
             [*command, "--host", "127.0.0.1", "--port", str(port)], stdout=output, stderr=output, env=environment
@@ -88,7 +103,7 @@ def ask(url: str, *, key: str | None = KEY, body: dict[str, Any] | None = None) 
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(url, data, {**headers, "Content-Type": "application/json"})  # noqa: S310
     try:
-        with urllib.request.urlopen(request, timeout=120) as answer:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=300) as answer:  # noqa: S310
             text = answer.read().decode()
             return answer.status, json.loads(text) if text.startswith("{") else text
     except urllib.error.HTTPError as error:

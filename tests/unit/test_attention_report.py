@@ -84,6 +84,25 @@ def test_two_gpus_are_held_against_one() -> None:
     assert "| sliding | XFORMERS | 0.0037 | 0.0042 | 1,024 |" in table
 
 
+def test_layouts_that_ran_apart_are_one_table() -> None:
+    """Of one machine and day; ranks on one GPU are told from two GPUs."""
+    figures = {"backend": "XFORMERS", "prompt": 0.00371, "decode": 0.0042, "decoded_tokens": 1024}
+    one, other = (
+        {
+            "gpu": "NVIDIA X1",
+            "gpus": 1,
+            "vllm": "0.26.0",
+            "date": "2026-01-01",
+            "engines": [{**figures, "layout": layout}],
+        }
+        for layout in ("sliding", "interleaved")
+    )
+    table = tables(Runs(parallel={"one": one, "other": other, "two": {**one, "gpus": 2}}))["parallel"]
+    assert table.count("Two ranks on one **NVIDIA X1**, vLLM 0.26.0") == 1
+    assert table.count("**2 × NVIDIA X1**") == 1
+    assert "| sliding | XFORMERS | 0.0037 | 0.0042 | 1,024 |\n| interleaved | XFORMERS |" in table
+
+
 def test_engines_stand_in_one_order() -> None:
     """Ours first, then by name, however they were measured: a run side by side writes them as they end."""
     base = ENGINE["backends"][1]

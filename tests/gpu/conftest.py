@@ -26,7 +26,9 @@ Check = Callable[..., None]
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Let the harness be checked where there is no GPU, and two ranks be run where there is one."""
     parser.addoption("--cpu", action="store_true", help="run CPU_ATTN of vLLM for the CPU in place of each backend")
-    parser.addoption("--share-gpu", action="store_true", help="run two ranks on one GPU, in turns")
+    parser.addoption(
+        "--share-gpu", action="store_true", help="run servers side by side, and two ranks on one GPU if need be"
+    )
 
 
 class _Skipped(pytest.Module):
@@ -152,11 +154,10 @@ def _run_of(engines: list[dict[str, Any]], config: pytest.Config) -> dict[str, A
     from vllm.version import __version__ as version  # noqa: PLC0415
 
     on_gpu = torch.cuda.is_available()
-    one = not on_gpu or config.getoption("--share-gpu")
     return {
         "command": f"python -m pytest {' '.join(config.invocation_params.args)}",
         "gpu": torch.cuda.get_device_name() if on_gpu else "CPU",
-        "gpus": 1 if one else torch.cuda.device_count(),
+        "gpus": torch.cuda.device_count() if on_gpu else 1,
         "date": datetime.now(UTC).date().isoformat(),
         "vllm": version,
         "engines": engines,

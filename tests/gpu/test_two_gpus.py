@@ -2,8 +2,8 @@
 
 The noise is FLASH_ATTN's: another split of the sums gives other roundings with any backend. Log-probabilities of
 prompts are compared token by token, those of decoded tokens until the first that differs. Each layout needs four
-servers; ``-k sliding`` starts those of one. With ``--share-gpu`` one GPU does: two ranks run on it in turns, which
-tells nothing of time and memory, and all else.
+servers; ``-k sliding`` starts those of one. With ``--share-gpu`` they run side by side, and where there is one GPU both
+ranks run on it in turns: that takes less time, needs 140 GB a GPU, and tells nothing of a pod's memory.
 """
 
 import random
@@ -32,7 +32,7 @@ _DECODED: Final = 64  # tokens of each prompt
 _PROMPTS: Final = 16
 _NOISIER: Final = 1.25  # than FLASH_ATTN, where a mean over some hundred tokens counts as the same
 _BLIND: Final = 0.2  # noise that could hide an error: answers that have nothing in common are about 1.4 apart here
-_SHARED_MEMORY: Final = (  # of a GPU on which up to four ranks run at once: no share of what is free, as that changes
+_SHARED_MEMORY: Final = (  # of a GPU on which several servers run at once: no share of what is free, as that changes
     *("--gpu-memory-utilization", "0.2"),
     *("--kv-cache-memory-bytes", str(12 * 2**30)),
 )
@@ -67,14 +67,14 @@ class Answered(NamedTuple):
 class Servers:
     """Runs every server of a layout once: two that need one GPU side by side, those that need both alone.
 
-    On a shared GPU, any two at a time.
+    On shared GPUs two a GPU at a time.
     """
 
     def __init__(self, model: Path, shared: bool) -> None:
         self.layout, self.shared = model.name, shared
         self._model = model
         self._gpus = (Lock(), Lock())
-        self._pool = ThreadPoolExecutor(2)
+        self._pool = ThreadPoolExecutor(2 * torch.cuda.device_count() if shared else 2)
         self._runs: dict[Kind, Future[Answered]] = {kind: self._pool.submit(self._run, kind) for kind in _KINDS}
 
     def close(self) -> None:
@@ -91,12 +91,15 @@ class Servers:
             str(kind.gpus),
             *(() if kind.backend == "XFORMERS" else ("--attention-backend", kind.backend)),
         ]
-        own = range(2) if kind.gpus == 2 else (int(kind.backend == "XFORMERS"),)
-        gpus, more_args = ((0,) * kind.gpus, _SHARED_MEMORY) if self.shared else (own, ())
+        gpus = [0, 1] if kind.gpus == 2 else [int(kind.backend == "XFORMERS")]
         with ExitStack() as held:
-            for gpu in () if self.shared else own:
-                held.enter_context(self._gpus[gpu])
+            if self.shared:
+                gpus = [gpu % torch.cuda.device_count() for gpu in gpus]
+            else:
+                for gpu in gpus:
+                    held.enter_context(self._gpus[gpu])
             planned = plan(self._model, MAX_MODEL_LEN, *flags)
+            more_args = _SHARED_MEMORY if self.shared else ()
             url = held.enter_context(served(planned, self._model / f"{kind}.log", gpus, more_args))
             told = ask(f"{url}/v1/attention")[1]
             return Answered(planned, told, ask(f"{url}/metrics", key=None)[1], _complete(url, planned["args"][0]))

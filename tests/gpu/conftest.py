@@ -6,6 +6,7 @@ kernels of vLLM for the CPU through the very same code: it checks the harness an
 
 import json
 import os
+import shlex
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from importlib.util import find_spec
@@ -125,7 +126,7 @@ def check(record_property: Callable[[str, object], None]) -> Check:
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Print the errors of each backend and type, of whole engines, and of two GPUs; also as JSON into ``$OUT``."""
+    """Print the errors of each backend and type, of whole engines, and of two ranks; also as JSON into ``$OUT``."""
     reports = [report for outcome in ("passed", "failed") for report in terminalreporter.stats.get(outcome, [])]
     kept = [property_ for report in reports if report.when == "call" for property_ in report.user_properties]
     found: dict[tuple[str, str], list[float]] = {}
@@ -144,7 +145,7 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
         keep("engines-agree.json", _run_of(engines, terminalreporter.config))
     split = [value for name, value in kept if name == PARALLEL]
     if split:
-        _print_table(terminalreporter, "two GPUs and one: mean |difference of log-probabilities|", split)
+        _print_table(terminalreporter, "two ranks and one: mean |difference of log-probabilities|", split)
         keep("engines-parallel.json", _run_of(split, terminalreporter.config))
 
 
@@ -155,7 +156,7 @@ def _run_of(engines: list[dict[str, Any]], config: pytest.Config) -> dict[str, A
 
     on_gpu = torch.cuda.is_available()
     return {
-        "command": f"python -m pytest {' '.join(config.invocation_params.args)}",
+        "command": f"python -m pytest {shlex.join(config.invocation_params.args)}",
         "gpu": torch.cuda.get_device_name() if on_gpu else "CPU",
         "gpus": torch.cuda.device_count() if on_gpu else 1,
         "date": datetime.now(UTC).date().isoformat(),

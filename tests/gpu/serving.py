@@ -20,7 +20,7 @@ from tokenizers import Tokenizer, models
 from transformers import PreTrainedTokenizerFast
 
 _ROOT: Final = Path(__file__).resolve().parents[2]
-_START_SECONDS: Final = 400.0
+_START_SECONDS: Final = 280.0
 _SHARING_ARGS: Final = (
     *("--worker-cls", "gpu.sharing.SharingWorker"),
     *("--distributed-executor-backend", "mp"),  # named, or vLLM wants a GPU for each rank
@@ -103,7 +103,7 @@ def ask(url: str, *, key: str | None = KEY, body: dict[str, Any] | None = None) 
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(url, data, {**headers, "Content-Type": "application/json"})  # noqa: S310
     try:
-        with urllib.request.urlopen(request, timeout=300) as answer:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=120) as answer:  # noqa: S310
             text = answer.read().decode()
             return answer.status, json.loads(text) if text.startswith("{") else text
     except urllib.error.HTTPError as error:

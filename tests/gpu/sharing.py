@@ -29,6 +29,6 @@ class SharingWorker(Worker):
         self.parallel_config.assigned_physical_gpu_ids = [0] * self.parallel_config.world_size
         type(current_platform).dist_backend = "gloo"
         custom_all_reduce.CustomAllreduce = _Allreduce
-        # CUDA says that a device is no peer of itself
+        # two ranks on one device need no link: asked about peers, CUDA would be asked about a device and itself
         custom_all_reduce._can_p2p = lambda rank, world_size: True  # noqa: ARG005, SLF001
         super().init_device()

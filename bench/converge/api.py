@@ -1,5 +1,6 @@
 """The benchmark's own requests to the API server, as administrator."""
 
+import asyncio
 import json
 import ssl
 import time
@@ -20,6 +21,7 @@ WHOLE: Final = "application/json"
 METADATA_ONLY: Final = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 _LONGEST_LINE_BYTES: Final = 4 * 2**20  # one event of a watch: an object is at most 1.5 MiB
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=60)
+_FILLING_SECONDS: Final = 60.0  # a fraction of one, usually
 _ENDLESS: Final = aiohttp.ClientTimeout(total=None)
 
 
@@ -90,25 +92,48 @@ class ApiServer:
 
     async def version(self, path: str) -> str:
         """Return the resourceVersion of a collection, to watch it from there."""
-        async with self._session.get(path, params={"limit": "1"}) as response:
-            response.raise_for_status()
+        async with self._read(path, {"limit": "1"}) as response:
             return str((await response.json())["metadata"]["resourceVersion"])
 
     async def watch(self, path: str, version: str, accept: str) -> AsyncIterator[tuple[float, dict[str, Any]]]:
         """Yield a collection's events, each with the monotonic time of its arrival, until the server ends the watch."""
         query = {"watch": "1", "resourceVersion": version}
-        headers = {"Accept": accept}
-        async with self._session.get(path, params=query, headers=headers, timeout=_ENDLESS) as response:
-            response.raise_for_status()
+        async with self._read(path, query, accept, timeout=_ENDLESS) as response:
             async for line in response.content:
                 arrived = time.monotonic()
                 yield arrived, json.loads(line)
 
     async def metrics(self) -> str:
         """Return the API server's metrics."""
-        async with self._session.get("/metrics") as response:
-            response.raise_for_status()
+        async with self._read("/metrics", accept="text/plain") as response:
             return await response.text()
+
+    @asynccontextmanager
+    async def _read(
+        self,
+        path: str,
+        query: Mapping[str, str] | None = None,
+        accept: str = WHOLE,
+        timeout: aiohttp.ClientTimeout = _TIMEOUT,
+    ) -> AsyncIterator[aiohttp.ClientResponse]:
+        """Ask again, as the API server bids, while its cache of a kind just defined fills (KEP-4568).
+
+        Raises
+        ------
+        BenchmarkError
+            When it refuses, or has bidden to wait for too long.
+        """
+        clock = asyncio.get_running_loop()
+        end = clock.time() + _FILLING_SECONDS
+        while True:
+            async with self._session.get(path, params=query, headers={"Accept": accept}, timeout=timeout) as response:
+                if response.status == 200:
+                    yield response
+                    return
+                if response.status != 429 or clock.time() > end:
+                    raise await _refused("GET", path, response)
+                pause_seconds = float(response.headers["Retry-After"])
+            await asyncio.sleep(pause_seconds)
 
     async def _send(self, method: str, path: str, resource: str, body: Mapping[str, Any], content_type: str) -> None:
         self._sent[Call(method.lower(), resource)] += 1
@@ -116,10 +141,14 @@ class ApiServer:
         try:
             async with self._session.request(method, path, data=json.dumps(body), headers=headers) as response:
                 if response.status >= 300:
-                    said = await response.text()
-                    raise BenchmarkError(f"the API server answers {response.status} to {method} {path}: {said[:500]}")
+                    raise await _refused(method, path, response)
                 await response.read()
         except TimeoutError as error:
             raise BenchmarkError(
                 f"the API server has not answered {method} {path} within {_TIMEOUT.total:g} s"
             ) from error
+
+
+async def _refused(method: str, path: str, response: aiohttp.ClientResponse) -> BenchmarkError:
+    said = await response.text()
+    return BenchmarkError(f"the API server answers {response.status} to {method} {path}: {said[:500]}")

@@ -8,6 +8,8 @@ import base64
 import json
 import os
 import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -51,16 +53,27 @@ async def _greet(session: aiohttp.ClientSession, greeting: dict[str, Any]) -> No
         answer.raise_for_status()
 
 
+@asynccontextmanager
+async def _read(session: aiohttp.ClientSession, **query: str) -> AsyncIterator[aiohttp.ClientResponse]:
+    while True:
+        async with session.get(_GREETINGS, params=query) as answer:
+            if answer.status != 429:  # while the API server's cache of a kind that is new to it fills (KEP-4568)
+                answer.raise_for_status()
+                yield answer
+                return
+            pause_seconds = int(answer.headers["Retry-After"])
+        await asyncio.sleep(pause_seconds)
+
+
 async def _fidget(session: aiohttp.ClientSession) -> None:
     while True:
-        async with session.get(_GREETINGS) as answer:
-            answer.raise_for_status()
-        await asyncio.sleep(_FIDGET_SECONDS)
+        async with _read(session):
+            await asyncio.sleep(_FIDGET_SECONDS)
 
 
 async def _watch(session: aiohttp.ClientSession) -> None:
     greeted = set()
-    async with session.get(_GREETINGS, params={"watch": "1"}) as events:
+    async with _read(session, watch="1") as events:
         async for line in events.content:
             greeting = json.loads(line)["object"]
             name = greeting["metadata"]["name"]

@@ -63,6 +63,20 @@ class Live:
             {"Authorization": f"Bearer {self._token}", "Content-Type": content_type},
             method=method,
         )
+        if method != "GET":
+            return self._open(request)
+        # lists and watches are refused while the API server's cache of a kind fills, as after its start (KEP-4568)
+        return wait_until(f"an answer to GET {path}", lambda: self._read(request), seconds=BOUND_SECONDS)[0]
+
+    def _read(self, request: urllib.request.Request) -> tuple[bytes, ...]:
+        try:
+            return (self._open(request),)
+        except Answer as answer:
+            if answer.status == 429:
+                return ()
+            raise
+
+    def _open(self, request: urllib.request.Request) -> bytes:
         try:
             with urllib.request.urlopen(request, timeout=30, context=self._ssl) as answer:  # noqa: S310
                 return bytes(answer.read())

@@ -9,6 +9,7 @@ import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple, Self
 
 from aiohttp import web
@@ -54,6 +55,7 @@ class Fault:
     hangs: bool = False  # no answer at all
     seconds: float = 0  # how late the answer is
     raw: bytes | None = None  # this instead of a Status
+    headers: Mapping[str, str] = field(default_factory=dict)
     after: bool = False  # the request is carried out first: only its answer is lost, or late if the status is 200
 
     def strikes(self, method: str, place: Place) -> bool:
@@ -151,8 +153,8 @@ class ApiServer:
         if answer is not None and fault.status == 200:
             return answer
         if fault.raw is not None:
-            return web.Response(status=fault.status, body=fault.raw)
-        return _status(fault.status, fault.message)
+            return web.Response(status=fault.status, body=fault.raw, headers=fault.headers)
+        return _status(fault.status, fault.message, headers=fault.headers)
 
     def _record(
         self, verb: str, place: Place, query: Mapping[str, str], body: Any, response: web.Response
@@ -253,5 +255,8 @@ def _merged(before: Any, after: Any) -> Any:
     return {**before, **{name: _merged(before.get(name), value) for name, value in after.items()}}
 
 
-def _status(code: int, message: str, reason: str = "") -> web.Response:
-    return web.json_response({"kind": "Status", "message": message, "reason": reason, "code": code}, status=code)
+def _status(
+    code: int, message: str, reason: str = "", headers: Mapping[str, str] = MappingProxyType({})
+) -> web.Response:
+    body = {"kind": "Status", "message": message, "reason": reason, "code": code}
+    return web.json_response(body, status=code, headers=headers)

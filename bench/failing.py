@@ -26,6 +26,7 @@ from bench.converge.processes import OperatorProcess
 from bench.converge.watching import Sightings, watching
 from devcluster.binaries.progress import Progress
 from devcluster.controlplane import KINDS, ControlPlane
+from devcluster.definitions import until_all_established
 
 _RESULTS: Final = Path("bench/results/failing.json")
 _TURNS: Final = 3
@@ -234,7 +235,7 @@ def main() -> None:
         plane.kubectl("create", "serviceaccount", "default", "-n", NAMESPACE)
         for manifest in operator.manifests:
             plane.kubectl("apply", "--server-side", "-f", str(manifest))
-        plane.kubectl("wait", "--for=condition=Established", "customresourcedefinitions", "--all", "--timeout=60s")
+        until_all_established(plane)
         environment = {
             **operator.environment,
             "KUBECONFIG": str(plane.kubeconfig_for_service_account(*operator.account)),

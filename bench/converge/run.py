@@ -15,6 +15,7 @@ from bench.converge.operators import Operator, unlimited_account
 from bench.converge.processes import OperatorProcess
 from devcluster.binaries.progress import Progress
 from devcluster.controlplane import KINDS, ControlPlane
+from devcluster.definitions import until_all_established
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,4 +70,4 @@ def _prepare(plane: ControlPlane, operator: Operator) -> None:
     for manifest in operator.manifests:
         plane.kubectl("apply", "--server-side", "-f", str(manifest))
     if operator.manifests:
-        plane.kubectl("wait", "--for=condition=Established", "customresourcedefinitions", "--all", "--timeout=60s")
+        until_all_established(plane)

@@ -13,6 +13,7 @@ import yaml
 
 from devcluster.cluster import Cluster
 from devcluster.controlplane.ports import free_ports
+from devcluster.definitions import until_established
 from devcluster.processes import Process, StartError
 from devcluster.waiting import wait_until
 
@@ -108,7 +109,7 @@ class Operator:
             manifests.append(_printed("crd"))
         self._cluster.kubectl("apply", "--server-side", "-f", "-", stdin="---\n".join(manifests))
         if self._install_crd:
-            wait_until("the CustomResourceDefinition to be served", self._is_served, seconds=_READY_SECONDS)
+            until_established(self._cluster, _CRD)
 
     def uninstall(self) -> None:
         """Delete its namespace with everything in it, and its rights; the CustomResourceDefinition stays."""
@@ -171,12 +172,6 @@ class Operator:
 
     def _rights(self) -> str:
         return _printed("rbac", f"--namespace={self._namespace}", f"--service-account={SERVICE_ACCOUNT}")
-
-    def _is_served(self) -> bool:
-        # kubectl wait fails while there are no conditions yet
-        definition = self._cluster.get("crd", _CRD) or {}
-        conditions = definition.get("status", {}).get("conditions") or ()
-        return any((found["type"], found["status"]) == ("Established", "True") for found in conditions)
 
     def _is_ready(self) -> bool:
         self._started.check()

@@ -2,16 +2,14 @@
 
 import json
 from collections.abc import Iterable
-from functools import partial
 from pathlib import Path
 
 import yaml
 
 from chart.helm import CHART, CRD, Body, Release, helm
 from devcluster.controlplane import ControlPlane
-from devcluster.waiting import wait_until
+from devcluster.definitions import delete_definition, until_established
 
-_SECONDS = 60.0
 # of the Prometheus operator, as far as Helm must know them
 _MONITORING = {"servicemonitors": "ServiceMonitor", "podmonitors": "PodMonitor", "prometheusrules": "PrometheusRule"}
 
@@ -55,7 +53,7 @@ class Installer:
         """Serve the kinds of the Prometheus operator."""
         self.plane.apply(*(_definition(plural, kind) for plural, kind in _MONITORING.items()))
         for plural in _MONITORING:
-            self._until_served(f"{plural}.monitoring.coreos.com")
+            until_established(self.plane, f"{plural}.monitoring.coreos.com")
 
     def definition(self) -> Body | None:
         """Return the CustomResourceDefinition, if it is there."""
@@ -64,7 +62,7 @@ class Installer:
 
     def until_served(self) -> None:
         """Wait for MistralDeployments to be served."""
-        self._until_served(CRD)
+        until_established(self.plane, CRD)
 
     def missing(self, bodies: Iterable[Body]) -> list[str]:
         """Return the rendered objects that are not in the cluster, or differ there from what was rendered."""
@@ -79,18 +77,7 @@ class Installer:
         """Uninstall everything, the definition and all objects included."""
         for release in self.releases():
             self.uninstall(release)
-        if self.definition() is not None:
-            # the API server begins a deletion with a list, and may refuse it for minutes if it is the first one
-            self.until_served()
-            self.plane.kubectl("get", "mistraldeployments", "--all-namespaces")
-            self.plane.kubectl("delete", "crd", CRD, "--ignore-not-found", "--timeout=120s", timeout_seconds=130)
-
-    def _until_served(self, name: str) -> None:
-        wait_until(f"{name} to be served", partial(self._is_served, name), seconds=_SECONDS)
-
-    def _is_served(self, name: str) -> bool:
-        conditions = (self.plane.get("crd", name) or {}).get("status", {}).get("conditions") or ()
-        return any((one["type"], one["status"]) == ("Established", "True") for one in conditions)
+        delete_definition(self.plane, CRD)
 
 
 def _definition(plural: str, kind: str) -> Body:

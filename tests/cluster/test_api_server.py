@@ -11,6 +11,7 @@ from cluster.conftest import QUICK
 from cluster.live import Live, pod_of
 from cluster.processes import ask, blind, leads, until_heard, until_leads
 from cluster.traces import Audit, Sample, samples, total
+from devcluster.definitions import delete_definition
 from devcluster.hub import HubServer
 from devcluster.operator import Operator
 from devcluster.waiting import wait_until
@@ -113,7 +114,7 @@ def test_history_that_is_gone(bare: Live, hub: HubServer) -> None:
 
 def test_a_resource_that_comes_later(bare: Live, hub: HubServer) -> None:
     """Until it is served the operator says what it waits for; then it works, as the same process."""
-    bare.plane.kubectl("delete", "crd", CRD, "--ignore-not-found")
+    delete_definition(bare.plane, CRD)
     with Operator(bare.plane, hub.url, arguments=QUICK, name="operator-early", install_crd=False) as operator:
         until_heard(operator)
         with same_process(operator):
@@ -134,7 +135,7 @@ def test_a_resource_that_goes_and_comes_back(bare: Live, hub: HubServer) -> None
         bare.mdep("m")
         bare.until_there("m")
         with same_process(operator):
-            bare.plane.kubectl("delete", "crd", CRD)
+            delete_definition(bare.plane, CRD)
             wait_until("the operator to notice", lambda: ask(operator, "/readyz").status == 503, seconds=30)
             assert samples(operator, "mistral_operator_condition") == []
             operator.install()

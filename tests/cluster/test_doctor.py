@@ -17,9 +17,9 @@ import yaml
 from cluster.live import Live, condition_of
 from devcluster.binaries.progress import Progress
 from devcluster.controlplane import H200, T4, ControlPlane
+from devcluster.definitions import delete_definition, until_established
 from devcluster.hub import Fault, HubServer, Kind
 from devcluster.operator import COMMAND
-from devcluster.waiting import wait_until
 from mistral_operator.api.crd import custom_resource_definition
 from mistral_operator.cluster.rbac import rbac_manifests
 from unit.pod_server import PodServer
@@ -243,13 +243,10 @@ def test_definitions(
     change(definition["spec"]["versions"][0])
     empty_plane.apply(definition)
     try:
-        wait_until("the definition to be established", lambda: established(empty_plane), seconds=30)
+        until_established(empty_plane, CRD)
         done = doctor(empty_plane, "-o", "json")
     finally:
-        # the API server begins a deletion with a list, and may refuse it for minutes if it is the first one
-        served = definition["spec"]["versions"][0]["name"]
-        wait_until("its objects to be listed", lambda: lists(empty_plane, served), seconds=30)
-        empty_plane.kubectl("delete", "crd", CRD, timeout_seconds=130)
+        delete_definition(empty_plane, CRD)
     assert told(done, "crd") == [(level, f"CustomResourceDefinition {CRD}", reason)]
     assert says in next(one["message"] for one in findings(done) if one["check"] == "crd")
 
@@ -349,18 +346,6 @@ def in_namespace(kubeconfig: Path, namespace: str) -> Iterator[None]:
     kubeconfig.write_text(yaml.safe_dump(config), encoding="utf-8")
     yield
     kubeconfig.write_text(before, encoding="utf-8")
-
-
-def established(plane: ControlPlane) -> bool:
-    """Tell whether the definition is served, as the API server says."""
-    conditions = (plane.get("crd", CRD) or {}).get("status", {}).get("conditions") or ()
-    return any((one["type"], one["status"]) == ("Established", "True") for one in conditions)
-
-
-def lists(plane: ControlPlane, version: str) -> bool:
-    """Tell whether the API server lists MistralDeployments of a version."""
-    path = f"/apis/mistral-operator.io/{version}/mistraldeployments"
-    return '"items"' in plane.kubectl("get", "--raw", path, check=False)
 
 
 def diagnosed(live: Live, name: str) -> bool:

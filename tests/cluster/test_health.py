@@ -15,6 +15,7 @@ from cluster.live import Live, manifest
 from cluster.processes import ask, until_ended, until_heard, until_leads
 from cluster.traces import Audit, log_lines
 from devcluster.cluster import write_kubeconfig
+from devcluster.definitions import delete_definition
 from devcluster.hub import HubServer
 from devcluster.operator import COMMAND, NAMESPACE, Operator
 
@@ -71,7 +72,7 @@ def test_a_signal_ends_it_in_order(bare: Live, hub: HubServer, times: int) -> No
 
 def test_a_signal_ends_it_before_it_has_begun(bare: Live, hub: HubServer) -> None:
     """One that still waits for its resource ends as well as any other."""
-    bare.plane.kubectl("delete", "crd", "mistraldeployments.mistral-operator.io", "--ignore-not-found")
+    delete_definition(bare.plane, "mistraldeployments.mistral-operator.io")
     with Operator(bare.plane, hub.url, arguments=QUICK, name="operator-waits", install_crd=False) as operator:
         until_heard(operator)
         os.kill(operator.pid, signal.SIGTERM)

@@ -8,6 +8,7 @@ import pytest
 from demo.world import Demo, World
 from devcluster.binaries.progress import Progress
 from devcluster.controlplane import H200, ControlPlane
+from devcluster.definitions import delete_definition
 
 CRD = "mistraldeployments.mistral-operator.io"
 
@@ -69,7 +70,7 @@ def test_a_cluster_with_an_operator_is_left_alone(world: World, plane: ControlPl
         assert "the demo keeps away from it" in said
         assert made_there(plane) == [f"customresourcedefinition.apiextensions.k8s.io/{CRD}"]
     finally:
-        plane.kubectl("delete", "crd", CRD)
+        delete_definition(plane, CRD)
 
 
 def test_a_context_that_does_not_exist_is_told(world: World, guest: dict[str, str]) -> None:

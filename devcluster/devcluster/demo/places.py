@@ -9,6 +9,7 @@ from devcluster.binaries import KUBERNETES_VERSION
 from devcluster.binaries.progress import Progress
 from devcluster.cluster import Cluster
 from devcluster.controlplane import A100_80GB, CPU_ONLY, H200, L4, T4, ControlPlane
+from devcluster.definitions import delete_definition
 from devcluster.demo.errors import DemoError
 from devcluster.demo.screen import Screen
 from devcluster.existing import ExistingCluster
@@ -121,7 +122,7 @@ def _remove_from(cluster: ExistingCluster) -> None:
     if cluster.get("crd", _CRD) is not None:
         cluster.kubectl("delete", _CRD, "--all", f"--namespace={_GUEST_NAMESPACE}", "--timeout=50s")
         if cluster.get(_CRD, "--all-namespaces") is None:
-            cluster.kubectl("delete", "crd", _CRD, "--timeout=50s")
+            delete_definition(cluster, _CRD)
     Operator(cluster, None, namespace=_GUEST_NAMESPACE).uninstall()
 
 

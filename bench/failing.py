@@ -22,11 +22,11 @@ from bench.converge.api import ApiServer, Resource
 from bench.converge.creating import NAMESPACE, Creator
 from bench.converge.errors import BenchmarkError
 from bench.converge.own import own_operator
+from bench.converge.preparing import prepare
 from bench.converge.processes import OperatorProcess
 from bench.converge.watching import Sightings, watching
 from devcluster.binaries.progress import Progress
-from devcluster.controlplane import KINDS, ControlPlane
-from devcluster.definitions import until_all_established
+from devcluster.controlplane import ControlPlane
 
 _RESULTS: Final = Path("bench/results/failing.json")
 _TURNS: Final = 3
@@ -230,12 +230,8 @@ def main() -> None:
         own_operator() as operator,
         ControlPlane(Progress(), controllers=False, audited=[operator.user]) as plane,
     ):
-        plane.add_nodes({f"{kind.name}-0": kind for kind in KINDS})
-        plane.kubectl("create", "namespace", NAMESPACE)
+        prepare(plane, operator)
         plane.kubectl("create", "serviceaccount", "default", "-n", NAMESPACE)
-        for manifest in operator.manifests:
-            plane.kubectl("apply", "--server-side", "-f", str(manifest))
-        until_all_established(plane)
         environment = {
             **operator.environment,
             "KUBECONFIG": str(plane.kubeconfig_for_service_account(*operator.account)),

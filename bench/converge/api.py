@@ -116,7 +116,7 @@ class ApiServer:
         accept: str = WHOLE,
         timeout: aiohttp.ClientTimeout = _TIMEOUT,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        """Ask again, as the API server bids, while its cache of a kind just defined fills (KEP-4568).
+        """Get an answer; ask again, as the API server bids, while its cache of a kind just defined fills (KEP-4568).
 
         Raises
         ------

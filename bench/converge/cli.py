@@ -58,7 +58,7 @@ def converge(
                 done += runs
                 write(json, command, done)
                 console.print(table_of(load, runs, goals=own))
-    except (BenchmarkError, BinariesError, StartError, TimeoutError) as error:
+    except (BenchmarkError, BinariesError, StartError) as error:
         _fail(progress, str(error))
     except subprocess.CalledProcessError as error:
         _fail(progress, "\n".join((f"{shlex.join(map(str, error.cmd))} fails", *getattr(error, "__notes__", ()))))

@@ -4,18 +4,15 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import yaml
-
-from bench.converge.creating import NAMESPACE
 from bench.converge.errors import BenchmarkError
 from bench.converge.figures import Figures, figures_of
 from bench.converge.load import Load
 from bench.converge.measure import measure
-from bench.converge.operators import Operator, unlimited_account
+from bench.converge.operators import Operator
+from bench.converge.preparing import prepare
 from bench.converge.processes import OperatorProcess
 from devcluster.binaries.progress import Progress
-from devcluster.controlplane import KINDS, ControlPlane
-from devcluster.definitions import until_all_established
+from devcluster.controlplane import ControlPlane
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +35,7 @@ def run(operator: Operator, load: Load, patience: Patience, say: Callable[[str],
     """
     template = operator.object()  # a mistake in it is told before anything is started
     with ControlPlane(Progress(), controllers=False, audited=[operator.user]) as plane:
-        _prepare(plane, operator)
+        prepare(plane, operator)
         kubeconfig = plane.kubeconfig_for_service_account(*operator.account)
         environment = {**operator.environment, "KUBECONFIG": str(kubeconfig)}
         with OperatorProcess(plane, operator.label, operator.command, environment) as process:
@@ -58,16 +55,3 @@ def run(operator: Operator, load: Load, patience: Patience, say: Callable[[str],
             except BenchmarkError as error:
                 raise BenchmarkError(f"{operator.label}: {error}\n{process.end_of_log()}".rstrip()) from error
     return figures_of(operator.label, load, seen)
-
-
-def _prepare(plane: ControlPlane, operator: Operator) -> None:
-    """Add nodes of several kinds, a namespace for the objects, and what the operator needs to start."""
-    plane.add_nodes({f"{kind.name}-0": kind for kind in KINDS})
-    plane.kubectl("create", "namespace", NAMESPACE)
-    if operator.service_account is None:
-        stdin = yaml.safe_dump_all(unlimited_account(*operator.account))
-        plane.kubectl("apply", "--server-side", "-f", "-", stdin=stdin)
-    for manifest in operator.manifests:
-        plane.kubectl("apply", "--server-side", "-f", str(manifest))
-    if operator.manifests:
-        until_all_established(plane)

@@ -12,7 +12,7 @@ _DELETED_SECONDS: Final = 120
 
 
 def until_established(cluster: Cluster, name: str) -> None:
-    """Wait until a definition that has just been applied is served; ``kubectl wait`` fails without any conditions.
+    """Wait until a definition is served, just applied or not; ``kubectl wait`` fails while it has no conditions yet.
 
     Raises
     ------
@@ -51,7 +51,8 @@ def delete_definition(cluster: Cluster, name: str) -> None:
     spec = definition["spec"]
     for version in [one["name"] for one in spec["versions"] if one["served"]]:
         path = f"/apis/{spec['group']}/{version}/{spec['names']['plural']}"
-        wait_until(f"an answer to GET {path}", partial(_is_listed, cluster, path), seconds=_LISTED_SECONDS)
+        listed = partial(_is_listed_or_gone, cluster, name, path)
+        wait_until(f"an answer to GET {path}", listed, seconds=_LISTED_SECONDS)
     patience = f"--timeout={_DELETED_SECONDS}s"
     cluster.kubectl("delete", "crd", name, "--ignore-not-found", patience, timeout_seconds=_DELETED_SECONDS + 10)
 
@@ -61,6 +62,7 @@ def _is_established(cluster: Cluster, name: str) -> bool:
     return any((found["type"], found["status"]) == ("Established", "True") for found in conditions)
 
 
-def _is_listed(cluster: Cluster, path: str) -> bool:
+def _is_listed_or_gone(cluster: Cluster, name: str, path: str) -> bool:
     # raw, since kubectl's own lists are cut into pages, which do not come from the cache
-    return '"items"' in cluster.kubectl("get", "--raw", path, check=False)
+    listed = '"items"' in cluster.kubectl("get", "--raw", path, check=False)
+    return listed or cluster.get("crd", name) is None

@@ -68,7 +68,8 @@ async def _read(session: aiohttp.ClientSession, **query: str) -> AsyncIterator[a
 async def _fidget(session: aiohttp.ClientSession) -> None:
     while True:
         async with _read(session):
-            await asyncio.sleep(_FIDGET_SECONDS)
+            pass
+        await asyncio.sleep(_FIDGET_SECONDS)
 
 
 async def _watch(session: aiohttp.ClientSession) -> None:

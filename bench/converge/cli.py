@@ -5,12 +5,14 @@ import signal
 import subprocess
 import sys
 from contextlib import ExitStack
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 from rich.console import Console
 
+from bench.console import console
 from bench.converge.errors import BenchmarkError
 from bench.converge.figures import Figures
 from bench.converge.load import Load
@@ -43,8 +45,7 @@ def converge(
     """Measure how fast operators turn objects into Deployments, and how quiet they are afterwards."""
     if not own and not operator_files:
         raise typer.BadParameter("there is nothing to measure: name an operator file, or leave --no-own out")
-    console = Console(highlight=False)
-    progress = Console(stderr=True, highlight=False)
+    out, progress = console(), console(stderr=True)
     loads = [Load(one_at_a_time, one_at_a_time=True)] if one_at_a_time else []
     loads += [Load(count) for count in objects or (100,)]
     command = shlex.join(["python", "-m", "bench.converge", *sys.argv[1:]])
@@ -56,17 +57,17 @@ def converge(
             for load in loads:
                 runs = [run(operator, load, Patience(idle, timeout), progress.print) for operator in operators]
                 done += runs
-                write(json, command, done)
-                console.print(table_of(load, runs, goals=own))
+                write(json, command, [asdict(run) for run in done])
+                out.print(table_of(load, runs, goals=own))
     except (BenchmarkError, BinariesError, StartError) as error:
         _fail(progress, str(error))
     except subprocess.CalledProcessError as error:
         _fail(progress, "\n".join((f"{shlex.join(map(str, error.cmd))} fails", *getattr(error, "__notes__", ()))))
-    console.print(f"Written to {json}.")
+    out.print(f"Written to {json}.")
 
 
-def _fail(console: Console, message: str) -> None:
-    console.print(f"Error: {message}", style="red", markup=False)
+def _fail(progress: Console, message: str) -> None:
+    progress.print(f"Error: {message}", style="red", markup=False)
     raise typer.Exit(1)
 
 

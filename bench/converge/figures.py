@@ -37,8 +37,8 @@ class Figures:
 
     Latencies are from just before an object's creation was sent until its Deployment, or its status, was seen.
     ``requests_per_object_until_quiet`` is None for an operator that never comes to rest. The counts by kind and by verb
-    reach as far. Requests leave out watches, Leases and Events; those of the server are everybody's but
-    the benchmark's.
+    and ``cpu_seconds_until_quiet`` reach as far. Requests leave out watches, Leases and Events; those of the server are
+    everybody's but the benchmark's.
     """
 
     operator: str
@@ -56,6 +56,7 @@ class Figures:
     requests_by_verb: dict[str, int]
     requests_by_verb_of_server: dict[str, int]
     cpu_seconds: float
+    cpu_seconds_until_quiet: float
     cpu_seconds_of_server: float
     resident_mib: float
     idle: Idle | None
@@ -103,6 +104,7 @@ def figures_of(operator: str, load: Load, seen: Seen) -> Figures:
         requests_by_verb=settled.by_verb(),
         requests_by_verb_of_server=seen.settling.requests_by_server.by_verb(),
         cpu_seconds=seen.converging.operator_cpu_seconds,
+        cpu_seconds_until_quiet=seen.settling.operator_cpu_seconds,
         cpu_seconds_of_server=seen.converging.server_cpu_seconds,
         resident_mib=seen.end.resident_bytes / _MIB,
         idle=_idle(seen),

@@ -9,10 +9,14 @@ from typing import Final
 
 from bench.converge.errors import BenchmarkError
 from bench.converge.operators import Operator
+from bench.converge.status import StatusWish
 from devcluster.hub import HubServer
 from devcluster.operator import COMMAND, NAMESPACE, SERVICE_ACCOUNT
 
-_TEMPLATE: Final = Path(__file__).parent / "mistral_deployment.yaml"
+TEMPLATE: Final = Path(__file__).parent / "mistral_deployment.yaml"
+_STATUS: Final = ("status.conditions.BackendSelected=True", "status.conditions.Ready")
+WISHES: Final = tuple(StatusWish.parse(wish) for wish in _STATUS)
+"""What an object's status has once it has converged."""
 
 
 @contextmanager
@@ -39,8 +43,8 @@ def own_operator() -> Iterator[Operator]:
             environment={"HF_ENDPOINT": hub.url},
             manifests=tuple(Path(folder) / name for name in files),
             service_account=f"{NAMESPACE}/{SERVICE_ACCOUNT}",
-            template=_TEMPLATE,
-            status=("status.conditions.BackendSelected=True", "status.conditions.Ready"),
+            template=TEMPLATE,
+            status=_STATUS,
         )
 
 

@@ -3,21 +3,19 @@
 import json
 import os
 import platform
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 import psutil
 
-from bench.converge.figures import Figures
 from devcluster.binaries import KUBERNETES_VERSION
 
 _DIGITS: Final = 4
 
 
-def write(path: Path, command: str, runs: Sequence[Figures]) -> None:
+def write(path: Path, command: str, runs: Sequence[Mapping[str, Any]]) -> None:
     """Write runs, with the command that made them and the machine they were made on."""
     result = {
         "command": command,
@@ -30,13 +28,13 @@ def write(path: Path, command: str, runs: Sequence[Figures]) -> None:
             "python": platform.python_version(),
             "kubernetes": KUBERNETES_VERSION,
         },
-        "runs": [_rounded(asdict(run)) for run in runs],
+        "runs": [_rounded(run) for run in runs],
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(result, indent=2) + "\n")
 
 
 def _rounded(value: Any) -> Any:
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         return {key: _rounded(item) for key, item in value.items()}
     return round(value, _DIGITS) if isinstance(value, float) else value

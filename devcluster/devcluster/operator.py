@@ -44,6 +44,8 @@ class Operator:
         Whether entering applies the CustomResourceDefinition too.
     namespace
         Where its ServiceAccount and its Lease are.
+    command
+        The program that is started; it may be another build.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class Operator:
         name: str = "operator",
         install_crd: bool = True,
         namespace: str = NAMESPACE,
+        command: Path = COMMAND,
     ) -> None:
         self._cluster = cluster
         self._hub_url = hub_url
@@ -62,6 +65,7 @@ class Operator:
         self._name = name
         self._install_crd = install_crd
         self._namespace = namespace
+        self._command = command
         self._port = 0
         self._process: Process | None = None
         self.log_path = cluster.folder / f"{name}.log"
@@ -129,7 +133,7 @@ class Operator:
         if self._hub_url is not None:
             environment["HF_ENDPOINT"] = self._hub_url
         http = ("--http-host=127.0.0.1", f"--http-port={self._port}", f"--lease-namespace={self._namespace}")
-        command = (str(COMMAND), "run", *http, *self._arguments)
+        command = (str(self._command), "run", *http, *self._arguments)
         self._process = self._cluster.run(self._name, command, environment)
 
     def wait_ready(self, seconds: float = _READY_SECONDS) -> None:

@@ -5,6 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
+from bench.console import console
 from bench.converge.figures import Figures, figures_of, percentile
 from bench.converge.load import Load
 from bench.converge.measure import Seen, Window
@@ -68,6 +69,7 @@ def test_figures() -> None:
     assert figures.requests_by_kind == {"get greetings": 6, "create deployments": 2, "patch greetings/status": 2}
     assert figures.requests_by_verb_of_server == {"create": 2}
     assert (figures.cpu_seconds, figures.cpu_seconds_of_server) == (0.5, 1.5)
+    assert figures.cpu_seconds_until_quiet == 0.5
     assert figures.resident_mib == 64.0
     assert figures.idle is not None
     assert (figures.idle.requests, figures.idle.writes, figures.idle.by_verb_of_server) == (4, 1, {"get": 5})
@@ -103,6 +105,18 @@ def test_table_holds_a_run_against_the_goals() -> None:
     assert "\x1b[1;31m  4.00 s" in _row(shown, "every status")
     assert "\x1b[32m    0.08" in _row(shown, "requests per object  ")
     assert "≤" not in _row(shown, "p99")
+    assert "5.00 ms" in _row(shown, "CPU per object")
+
+
+def test_names_are_whole_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    """A table that is piped is as wide as what it holds."""
+    label = "an-operator-of-somebody-else-with-a-long-name"
+    runs = [figures_of(name, Load(2), _seen()) for name in ("own", label, f"{label}-2")]
+    console().print(table_of(Load(2), runs, goals=True))
+    shown = capsys.readouterr().out
+    assert f" {label} " in shown
+    assert f"÷ {label}-2 " in shown
+    assert "operator's CPU per object, until quiet" in shown
 
 
 def test_table_compares_operators() -> None:

@@ -193,6 +193,11 @@ def test_every_real_log_is_tested() -> None:
             id="a worker that was killed",
         ),
         pytest.param(
+            blame("'EngineCore_DP0': 0, 'EngineCore_DP1': None, 'EngineCore_DP2': -9, 'EngineCore_DP3': -15"),
+            "EngineCore_DP2 was killed by SIGKILL: out of memory?",
+            id="one of several engine cores was killed",
+        ),
+        pytest.param(
             "terminate called after throwing an instance of 'c10::Error'\n  what():  CUDA error: no kernel image\n"
             + blame("'EngineCore': -6"),
             "EngineCore was killed by SIGABRT\nterminate called after throwing an instance of 'c10::Error'\n"
@@ -289,6 +294,28 @@ def test_what_must_not_be_shown() -> None:
 def test_other_ends(log: str, exit_code: int, said: str) -> None:
     """Where nothing was raised, the last words stand for it."""
     assert root_cause(log, exit_code) == said
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "[rank0]: " * 100_000,
+        "(A pid=1) " * 100_000,
+        "Failed core proc(s): {'" * 50_000,
+        f"Process p (PID: 1) died with exit code -{'9' * 5_000}",
+        f"(A pid={'1' * 5_000}) ERROR",
+        "\x1b[0" * 300_000,
+    ],
+)
+def test_a_line_of_any_length(line: str) -> None:
+    """Its beginning is read, numbers in it are as long as they please, and the cause beside it is found."""
+    assert root_cause(f"{line}\n{traceback('ValueError: no room')}", 1) == "ValueError: no room"
+    assert len(root_cause(line, 1)) <= LIMIT_BYTES
+
+
+def test_a_message_that_begins_a_long_line() -> None:
+    """What was raised is told although the line goes on for longer than anybody reads."""
+    assert root_cause(traceback(f"ValueError: no room for {'x' * 1_000_000}"), 1).startswith("ValueError: no room")
 
 
 @pytest.mark.parametrize("character", ["a", "é", "…", "😀"])

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 # texts that kubectl 1.37 reads as a number or a truth, and that PyYAML would write as plain words
-_NO_TEXT: Final = re.compile(r"([yYnN]|[-+]?(0o[0-7]+|\.?[0-9][0-9_]*(\.[0-9_]*)?([eE][-+]?[0-9]+)?))\Z")
+_NO_TEXT: Final = re.compile(r"\A([yYnN]|[-+]?(0o[0-7]+|\.?[0-9][0-9_]*(\.[0-9_]*)?([eE][-+]?[0-9]+)?))\Z")
 _BEGINNINGS: Final = "yYnN+-.0123456789"
 
 

@@ -2,7 +2,7 @@
 
 from mistral_operator.api.conditions import ConditionValue, Phase, Reason, false, true
 from mistral_operator.status.diagnosis import Diagnosis, diagnose
-from mistral_operator.status.diagnosis.pods import begins, has_node
+from mistral_operator.status.diagnosis.pods import begins, has_node, words_of
 from mistral_operator.status.observed import Body, Observed, condition_of, is_ready
 
 
@@ -63,7 +63,7 @@ def _diagnose(observed: Observed) -> Diagnosis | None:
 def _refusal(deployment: Body) -> str | None:
     """Return why pods cannot even be created: a quota, a policy, a webhook."""
     failure = condition_of(deployment, "ReplicaFailure")
-    return str(failure.get("message")) if failure.get("status") == "True" else None
+    return words_of(failure, "message") if failure.get("status") == "True" else None
 
 
 def _count(deployment: Body, name: str) -> int:

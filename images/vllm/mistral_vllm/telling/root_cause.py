@@ -22,10 +22,14 @@ _BLAMES_ANOTHER: Final = re.compile(
 )
 _BLAMES_BY_TYPE: Final = frozenset({"EngineDeadError", "KeyboardInterrupt", "SystemExit", "CancelledError"})
 # by whom a failure is told on: the API server, which is everything else, blames the core, the core its workers
-_DEPTHS: Final = (re.compile(r"(?!\((EngineCore|\w*Worker))"), re.compile(r"\(EngineCore"), re.compile(r"\(\w*Worker"))
+_DEPTHS: Final = (
+    re.compile(r"\A(?!\((EngineCore|\w{0,64}Worker))"),
+    re.compile(r"\A\(EngineCore"),
+    re.compile(r"\A\(\w{0,64}Worker"),
+)
 
 _USAGE: Final = 2  # argparse's exit code
-_USAGE_ERROR: Final = re.compile(r"\S.*: error: .+")
+_USAGE_ERROR: Final = ": error: "
 _ENGINE_DIED: Final = re.compile(r"vllm\.v1\.engine\.exceptions\.EngineDeadError")
 _SILENT: Final = {
     "WorkerProc initialization failed": "a worker",
@@ -33,15 +37,18 @@ _SILENT: Final = {
     "EngineDeadError": "the engine core",
 }
 _DEATHS: Final = (
-    re.compile(r"Worker proc (?P<name>\S+) died unexpectedly \(exit code: (-(?P<signal>\d+)|None)\)"),
-    re.compile(r"Process (?P<name>\S+) \(PID: \d+\) died with exit code -(?P<signal>\d+)"),
-    re.compile(r"Failed core proc\(s\): \{.*?'(?P<name>[^']+)': -(?P<signal>\d+)"),
+    re.compile(r"Worker proc (?P<name>\S{1,64}) died unexpectedly \(exit code: (-(?P<signal>\d{1,3})|None)\)"),
+    re.compile(r"Process (?P<name>\S{1,64}) \(PID: \d{1,10}\) died with exit code -(?P<signal>\d{1,3})"),
+    re.compile(
+        r"Failed core proc\(s\): \{(?:'[^']{1,32}': (?:\d{1,3}|None), ){0,64}"
+        r"'(?P<name>[^']{1,32})': -(?P<signal>\d{1,3})"
+    ),
 )
-_NATIVE: Final = re.compile(r"terminate called|\s*what\(\): |Fatal Python error: |Fatal glibc error: ")
+_NATIVE: Final = re.compile(r"\A(?:terminate called|\s{0,16}what\(\): |Fatal Python error: |Fatal glibc error: )")
 _SHOWN_LINES: Final = 10
 
-_FIELD_DETAILS: Final = re.compile(r" \[type=[^\n]*|\n\s*For further information visit \S+")
-_VOLATILE: Final = re.compile(r" ?\(Request ID: [^)]*\)")
+_FIELD_DETAILS: Final = re.compile(r" \[type=[^\n]*|\n\s{0,16}For further information visit \S+")
+_VOLATILE: Final = re.compile(r" ?\(Request ID: [^)]{0,128}\)")
 _TOKEN: Final = re.compile(r"\bhf_[A-Za-z0-9]{8,}")
 
 
@@ -72,7 +79,8 @@ def engine_died(log: str) -> bool:
 
 def _usage_error(lines: Sequence[Line]) -> str | None:
     for place in reversed(range(len(lines))):
-        if _USAGE_ERROR.match(lines[place].text):
+        program, _, words = lines[place].text.partition(_USAGE_ERROR)
+        if words and program and not program[0].isspace():
             return "\n".join(line.text for line in lines[place:]).strip()
     return None
 
@@ -83,7 +91,8 @@ def _exception(chains: Sequence[Chain], lines: Sequence[Line]) -> str | None:
     # a process ends with what ended it; of several, the others fail because one is gone
     suspects = [*servers[-1:], *_last_of_each(cores), *_last_of_each(workers)]
     # where several servers share a port, the one that started them speaks last
-    others = [chain for chain in _last_of_each(servers) if chain not in suspects]
+    suspected = {chain.place for chain in suspects}
+    others = [chain for chain in _last_of_each(servers) if chain.place not in suspected]
     cause = _first_cause(suspects)
     if cause is not None:
         return _tell(cause)

@@ -12,9 +12,11 @@ _CHAINED: Final = (
     "The above exception was the direct cause of the following exception:",
     "During handling of the above exception, another exception occurred:",
 )
-_EXCEPTION: Final = re.compile(r"(?P<type>[A-Za-z_][\w.]*)(?:: ?(?P<message>.*))?")
+_EXCEPTION: Final = re.compile(r"(?P<type>[A-Za-z_][\w.]{0,256})(?:: ?(?P<message>.*))?")
 # what PyTorch, Python's warnings and multiprocessing print of their own accord at the end of a process
-_STRANGER: Final = re.compile(r"\[[A-Z]\d{4} |\S+:\d+: \w*Warning:|Exception ignored in|Process \S+:$")
+_STRANGER: Final = re.compile(
+    r"\A(?:\[[A-Z]\d{4} |[^\s:]{1,512}:\d{1,9}: \w{0,64}Warning:|Exception ignored in|Process \S{1,64}:$)"
+)
 
 
 class Raised(NamedTuple):

@@ -6,7 +6,7 @@ from typing import Final
 
 from mistral_operator.api.pod_reasons import PodReason
 from mistral_operator.status.diagnosis.finding import Finding, Pattern, first_found
-from mistral_operator.status.diagnosis.pods import Container
+from mistral_operator.status.diagnosis.pods import Container, words_of
 from mistral_operator.status.evidence import ObjectEvent
 
 NEVER_RAN: Final = frozenset({"StartError", "ContainerCannotRun"})
@@ -14,7 +14,7 @@ NEVER_RAN: Final = frozenset({"StartError", "ContainerCannotRun"})
 _PATTERNS: Final = (
     Pattern(
         PodReason.SECRET_KEY_MISSING,
-        re.compile(r"couldn't find key (\S+) in Secret (\S+?)/(\S+)"),
+        re.compile(r"couldn't find key (\S{1,253}) in Secret (\S{1,253}?)/(\S+)"),
         lambda match: f"add the key {match[1]} to Secret {match[3]}, or correct the reference in spec",
         lambda match: f"Secret {match[3]} has no key {match[1]}",
     ),
@@ -25,19 +25,19 @@ _PATTERNS: Final = (
     ),
     Pattern(
         PodReason.SECRET_MISSING,
-        re.compile(r'secrets? "([^"]+)" not found'),
+        re.compile(r'secrets? "([^"]{1,253})" not found'),
         lambda match: f"create Secret {match[1]} in this namespace, or correct the reference in spec",
         lambda match: f"Secret {match[1]} is not there",
     ),
     Pattern(
         PodReason.CONFIG_MAP_KEY_MISSING,
-        re.compile(r"couldn't find key (\S+) in ConfigMap (\S+?)/(\S+)"),
+        re.compile(r"couldn't find key (\S{1,253}) in ConfigMap (\S{1,253}?)/(\S+)"),
         lambda match: f"add the key {match[1]} to ConfigMap {match[3]}, or correct the reference in spec",
         lambda match: f"ConfigMap {match[3]} has no key {match[1]}",
     ),
     Pattern(
         PodReason.CONFIG_MAP_MISSING,
-        re.compile(r'configmaps? "([^"]+)" not found'),
+        re.compile(r'configmaps? "([^"]{1,253})" not found'),
         lambda match: f"create ConfigMap {match[1]} in this namespace, or correct the reference in spec",
         lambda match: f"ConfigMap {match[1]} is not there",
     ),
@@ -48,7 +48,7 @@ _PATTERNS: Final = (
     ),
     Pattern(
         PodReason.DRIVER_TOO_OLD,
-        re.compile(r"unsatisfied condition: cuda\s?[<>=]+\s?[\d.]+"),
+        re.compile(r"unsatisfied condition: cuda\s?[<>=]{1,2}\s?[\d.]+"),
         "update the NVIDIA driver of the node, or use an image for an older CUDA",
         lambda match: f"the node's NVIDIA driver is too old for the image ({match[0]})",
     ),
@@ -59,7 +59,10 @@ _PATTERNS: Final = (
     ),
     Pattern(
         PodReason.CONTAINER_CANNOT_START,
-        re.compile(r'exec: "([^"]+)": (executable file not found in \$PATH|stat \S+: no such file or directory)'),
+        re.compile(
+            r'exec: "([^"]{1,256})": '
+            r"(executable file not found in \$PATH|stat [^\s:]{1,256}: no such file or directory)"
+        ),
         "correct spec.image.runtime: it says what the image contains",
         lambda match: f"the image has no program {match[1]}",
     ),
@@ -71,7 +74,7 @@ def cannot_be_made(container: Container) -> Finding | None:
     reason, message = container.waiting
     end = container.ended
     if not reason and end.get("reason") in NEVER_RAN:
-        reason, message = str(end["reason"]), str(end.get("message") or "")
+        reason, message = words_of(end, "reason"), words_of(end, "message")
     if not reason:
         return None
     found = missing(message)

@@ -8,10 +8,10 @@ from mistral_operator.api.pod_reasons import PodReason
 from mistral_operator.status.diagnosis.containers import NEVER_RAN
 from mistral_operator.status.diagnosis.engine import engine_failure
 from mistral_operator.status.diagnosis.finding import Finding
-from mistral_operator.status.diagnosis.pods import Container
+from mistral_operator.status.diagnosis.pods import Container, words_of
 from mistral_vllm.telling.root_cause import root_cause
 
-_LOG: Final = re.compile(r"^Traceback |^\(\w+ pid=|^(INFO|WARNING|ERROR) \d\d-\d\d ", re.MULTILINE)
+_LOG: Final = re.compile(r"^Traceback |^\(\w{1,64} pid=|^(INFO|WARNING|ERROR) \d\d-\d\d ", re.MULTILINE)
 _SEE_LOG: Final = "see `kubectl logs --previous{}`"
 
 
@@ -54,7 +54,7 @@ def _is_vllm(container: Container) -> bool:
 
 def _told(container: Container) -> str:
     """Return the termination message: the root cause as our image wrote it, or found in the end of a log."""
-    words = str(container.ended.get("message") or "")
+    words = words_of(container.ended, "message")
     return root_cause(words, int(container.ended.get("exitCode") or 0)) if _LOG.search(words) else words
 
 

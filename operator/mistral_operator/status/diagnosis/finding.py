@@ -11,15 +11,16 @@ from typing import Final, NamedTuple
 from mistral_operator.api.pod_reasons import PodReason
 from mistral_operator.api.shortening import shortened
 
+LONGEST_WORDS: Final = 4096  # characters of what somebody else says: the kubelet's own limit for termination messages
 LONGEST: Final = 300  # characters of a message about an object whose name is not a long one
 _BEFORE_THE_STEP: Final = "; "  # stands in causes too, and never in a next step
 _SUBJECT: Final = 42  # of them for its name, whatever it is: a pod's successor must not say the same in fewer words
 _MOVING: Final = (
-    (re.compile(r" ?\(Request ID: [^)]*\)"), ""),
+    (re.compile(r" ?\(Request ID: [^)]{0,128}\)"), ""),
     (re.compile(r"(?i)\b(request[- ]?id|trace[- ]?id)[:=] ?\S+"), r"\1 …"),
-    (re.compile(r"(\d+\.\d+\.\d+\.\d+):\d+->"), r"\1->"),
-    (re.compile(r"\b0x[0-9a-f]{6,}\b"), "0x…"),
-    (re.compile(r"\bpid[= ]\d+\b"), "pid …"),
+    (re.compile(r"(\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}):\d{1,5}->"), r"\1->"),
+    (re.compile(r"\b0x[0-9a-f]{6,32}\b"), "0x…"),
+    (re.compile(r"\bpid[= ]\d{1,10}\b"), "pid …"),
     (re.compile(r' ?["(]?\b(?<!sha256:)[0-9a-f]{64}\b[")]?'), ""),  # a sandbox or container, another at each attempt
 )
 
@@ -65,6 +66,7 @@ def _step(step: Step, match: re.Match[str]) -> str:
 
 def steady(text: str) -> str:
     """Return a text in one line, without what moves by itself."""
+    text = text[:LONGEST_WORDS]
     for moving, instead in _MOVING:
         text = moving.sub(instead, text)
     return " ".join(text.split())

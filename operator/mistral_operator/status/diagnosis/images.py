@@ -6,15 +6,16 @@ from typing import Final
 
 from mistral_operator.api.pod_reasons import PodReason
 from mistral_operator.status.diagnosis.finding import Finding, Pattern, first_found
-from mistral_operator.status.diagnosis.pods import Container
+from mistral_operator.status.diagnosis.pods import Container, words_of
 from mistral_operator.status.evidence import ObjectEvent
 
 _PULL: Final = frozenset({"ErrImagePull", "ImagePullBackOff", "RegistryUnavailable", "SignatureValidationFailed"})
 # what each layer of the kubelet, the runtime and the registry's client puts before the words that matter
 _WRAPPER: Final = re.compile(
-    r'^(Back-off pulling image "[^"]*"(?=:|$)|Failed to pull image "[^"]*"|ErrImagePull|ImagePullBackOff'
-    r'|rpc error: code = \w+ desc = |failed to pull and unpack image "[^"]*"|failed to resolve reference "[^"]*"'
-    r"|failed to authorize|failed to fetch \w+ token|failed to do request|Error response from daemon):? ?"
+    r'(Back-off pulling image "[^"]{0,512}"(?=:|$)|Failed to pull image "[^"]{0,512}"|ErrImagePull|ImagePullBackOff'
+    r'|rpc error: code = \w{1,32} desc = |failed to pull and unpack image "[^"]{0,512}"'
+    r'|failed to resolve reference "[^"]{0,512}"|failed to authorize|failed to fetch \w{1,32} token'
+    r"|failed to do request|Error response from daemon):? ?"
 )
 _PATTERNS: Final = (
     Pattern(
@@ -44,7 +45,7 @@ _PATTERNS: Final = (
 def no_image(container: Container, events: Sequence[ObjectEvent]) -> Finding | None:
     """Return why a container has no image; None where it has, or is only waiting for it."""
     reason, message = container.waiting
-    image = str(container.status.get("image") or "of " + container.title)
+    image = words_of(container.status, "image") or f"of {container.title}"
     if reason == "InvalidImageName":
         return Finding(PodReason.IMAGE_NAME_INVALID, f"image {image} is no name of an image", "correct spec.image")
     if reason == "ErrImageNeverPull":
@@ -88,6 +89,7 @@ def pulling(events: Sequence[ObjectEvent]) -> Finding | None:
 
 def _unwrapped(message: str) -> str:
     text = " ".join(message.split())
-    while (bare := _WRAPPER.sub("", text)) != text:
-        text = bare
-    return text.strip()
+    place = 0
+    while match := _WRAPPER.match(text, place):
+        place = match.end()
+    return text[place:].strip()

@@ -7,14 +7,14 @@ from typing import Final
 
 from mistral_operator.api.pod_reasons import PodReason
 from mistral_operator.status.diagnosis.finding import Finding, Pattern, first_found
-from mistral_operator.status.diagnosis.pods import Body
+from mistral_operator.status.diagnosis.pods import Body, words_of
 from mistral_operator.status.evidence import Evidence
 
 _SUCCESSION: Final = timedelta(minutes=1)  # within which a pod that is given up has its successor
 _EVICTED: Final = (  # words of pkg/kubelet/eviction/helpers.go
     Pattern(
         PodReason.EVICTED,
-        re.compile(r'EmptyDir volume "[^"]*" exceeds the limit'),
+        re.compile(r'EmptyDir volume "[^"]{0,253}" exceeds the limit'),
         "raise spec.storage.emptyDir.sizeLimit, or use spec.storage.pvc",
     ),
     Pattern(
@@ -48,7 +48,7 @@ def given_up(pod: Body, successors: Sequence[Body]) -> Finding | None:
     Nobody removes such a pod, so that it counts for those alone that may have come in its place.
     """
     status = pod.get("status") or {}
-    reason, words = str(status.get("reason") or ""), str(status.get("message") or "")
+    reason, words = words_of(status, "reason"), words_of(status, "message")
     if status.get("phase") != "Failed" or not reason or _is_history(pod, successors):
         return None
     if reason in ("Evicted", "Preempting"):

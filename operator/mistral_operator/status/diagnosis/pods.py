@@ -4,9 +4,15 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 from mistral_operator.api.names import CONTAINER
+from mistral_operator.status.diagnosis.finding import LONGEST_WORDS
 
 Body = Mapping[str, Any]
 _ORDINARY: Final = frozenset({"", "ContainerCreating", "PodInitializing", "CrashLoopBackOff"})
+
+
+def words_of(body: Body, field: str) -> str:
+    """Return what a field says, in as many characters as are read: it may be as long as an object is."""
+    return str(body.get(field) or "")[:LONGEST_WORDS]
 
 
 class Container(NamedTuple):
@@ -31,8 +37,8 @@ class Container(NamedTuple):
     def waiting(self) -> tuple[str, str]:
         """Reason and message of what it waits for, where that is not the ordinary course of things."""
         state = (self.status.get("state") or {}).get("waiting") or {}
-        reason = str(state.get("reason") or "")
-        return ("", "") if reason in _ORDINARY else (reason, str(state.get("message") or ""))
+        reason = words_of(state, "reason")
+        return ("", "") if reason in _ORDINARY else (reason, words_of(state, "message"))
 
     @property
     def running(self) -> bool:

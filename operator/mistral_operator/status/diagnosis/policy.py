@@ -7,18 +7,18 @@ from mistral_operator.api.pod_reasons import PodReason
 from mistral_operator.status.diagnosis.finding import Finding, Pattern, first_found
 
 # every attempt has another pod's name, and what others use of a quota moves
-_NAME: Final = re.compile(r'^pods "[^"]*" is forbidden: |^Pod "[^"]*" is invalid: ')
+_NAME: Final = re.compile(r'^pods "[^"]{0,253}" is forbidden: |^Pod "[^"]{0,253}" is invalid: ')
 _PATTERNS: Final = (
     Pattern(
         PodReason.QUOTA_EXCEEDED,
-        re.compile(r"exceeded quota: ([^,]+), requested: (.+?), used: .+?, limited: (.+)"),
+        re.compile(r"exceeded quota: ([^,]{1,253}), requested: (\S{1,512}) used: \S{1,512} limited: (.+)"),
         "raise the quota, or lower spec.replicas or what a pod asks for",
-        lambda match: f"quota {match[1]} allows {match[3]} in all, and a pod asks for {match[2]}",
+        lambda match: f"quota {match[1]} allows {match[3]} in all, and a pod asks for {match[2].rstrip(',')}",
         passing=True,
     ),
     Pattern(
         PodReason.QUOTA_EXCEEDED,
-        re.compile(r"failed quota: ([^:]+): must specify (.+)"),
+        re.compile(r"failed quota: ([^:]{1,253}): must specify (.+)"),
         "set them in spec.resources",
         lambda match: f"quota {match[1]} wants pods to say {match[2]}",
     ),
@@ -29,7 +29,7 @@ _PATTERNS: Final = (
     ),
     Pattern(
         PodReason.SERVICE_ACCOUNT_MISSING,
-        re.compile(r'serviceaccount "([^"]+)" not found'),
+        re.compile(r'serviceaccount "([^"]{1,253})" not found'),
         lambda match: f"create ServiceAccount {match[1]}, or correct spec.serviceAccountName",
         lambda match: f"ServiceAccount {match[1]} is not there",
     ),

@@ -10,14 +10,14 @@ from typing import Final
 
 from mistral_operator.api.pod_reasons import PodReason
 from mistral_operator.status.diagnosis.finding import Finding, Pattern
-from mistral_operator.status.diagnosis.pods import Body, has_node
+from mistral_operator.status.diagnosis.pods import Body, has_node, words_of
 from mistral_operator.status.diagnosis.storage import CLAIM_PATTERNS, with_claim
 from mistral_operator.status.evidence import Evidence
 from mistral_operator.status.observed import condition_of
 
-_HEAD: Final = re.compile(r"^\d+/\d+ nodes are available: ")
-_TAIL: Final = re.compile(r"[.,]? *(no new claims to deallocate|preemption: ).*$", re.DOTALL)
-_COUNT: Final = re.compile(r"^\d+ ")
+_HEAD: Final = re.compile(r"^\d{1,6}/\d{1,6} nodes are available: ")
+_TAIL: Final = re.compile(r"[.,]? ?(no new claims to deallocate|preemption: ).*", re.DOTALL)
+_COUNT: Final = re.compile(r"^\d{1,6} ")
 _NOT_FOUND: Final = re.compile(r"\. not found$")  # of the node that a failing claim could not be looked up for
 _TAINT: Final = re.compile(r"untolerated taint|taints that the pod didn't tolerate|had taint ")
 _CORDON: Final = re.compile(r"were unschedulable")
@@ -26,7 +26,7 @@ _AFFINITY: Final = re.compile(r"node affinity/selector|node selector|requested n
 _GPUS: Final = "lower spec.replicas or spec.parallelism, free GPUs that others hold, or add a node with such GPUs"
 _PATTERNS: Final = (
     *CLAIM_PATTERNS,
-    Pattern(PodReason.INSUFFICIENT_GPU, re.compile(r"Insufficient \S+/(gpu|mig-)\S*"), _GPUS),
+    Pattern(PodReason.INSUFFICIENT_GPU, re.compile(r"Insufficient \S{1,253}/(gpu|mig-)\S*"), _GPUS),
     Pattern(
         PodReason.INSUFFICIENT_MEMORY,
         re.compile(r"Insufficient memory"),
@@ -72,7 +72,7 @@ def unscheduled(pod: Body, evidence: Evidence) -> Finding | None:
     condition = condition_of(pod, "PodScheduled")
     if has_node(pod) or condition.get("status") != "False":
         return None
-    words = str(condition.get("message") or "")
+    words = words_of(condition, "message")
     if condition.get("reason") == "SchedulingGated":
         return Finding(
             PodReason.SCHEDULING_GATED,

@@ -11,7 +11,7 @@ from mistral_operator.status.evidence import Evidence, ObjectEvent
 CLAIM_PATTERNS: Final = (
     Pattern(
         PodReason.CLAIM_MISSING,
-        re.compile(r'persistentvolumeclaim "[^"]+" (not found|is being deleted)'),
+        re.compile(r'persistentvolumeclaim "[^"]{1,253}" (not found|is being deleted)'),
         "create the claim, or correct spec.storage.pvc.name",
     ),
     Pattern(

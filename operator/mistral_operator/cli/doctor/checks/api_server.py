@@ -9,7 +9,9 @@ from mistral_operator.cli.doctor.finding import Check, Finding, ok, warning
 from mistral_operator.cli.doctor.reasons import DoctorReason
 
 TESTED: Final = (1, 37)
-_RELEASE: Final = re.compile(r"v?(\d+)\.(\d+)")  # what follows is the distribution's: v1.33.4-eks-abc, v1.34.1+k3s1
+_RELEASE: Final = re.compile(
+    r"v?(\d{1,9})\.(\d{1,9})"
+)  # what follows is the distribution's: v1.33.4-eks-abc, v1.34.1+k3s1
 _TESTED: Final = f"{TESTED[0]}.{TESTED[1]}"
 
 

@@ -222,6 +222,72 @@ def test_the_wait_is_what_the_hub_says(tmp_path: Path, headers: dict[str, str], 
     assert error.retry_after_seconds == seconds
 
 
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"RateLimit": '"api";r=0;t=' + "9" * 4500},
+        {"RateLimit": '"api";r=0;t=' + "9" * 400},
+        {"RateLimit": '"api";r=' + "0" * 4500 + ";t=5"},
+        {"RateLimit-Policy": '"api";q=' + "9" * 4500 + ";w=300", "RateLimit": '"api";r=0;t=5'},
+        {"Retry-After": "9" * 4500},
+        {"Retry-After": "9" * 400},
+        {"Retry-After": "-5"},
+        {"Retry-After": "1e999"},
+        {"Retry-After": "٣"},
+    ],
+)
+def test_a_wait_that_is_no_number(tmp_path: Path, headers: dict[str, str]) -> None:
+    """Nothing that a header says ends the read in another way."""
+    error = failure(tmp_path, 429, b"", {name: value.encode().decode("latin-1") for name, value in headers.items()})
+    assert isinstance(error, RateLimitedError)
+    assert error.retry_after_seconds in (None, 5)
+
+
+NUMBERS = ["1e999", "-1e999", "NaN", "1" + "0" * 20, "9" * 5000, "-1", "2.5", '"7"', "null", "true", "[1]", "{}"]
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_a_size_that_is_none(tmp_path: Path, number: str) -> None:
+    """A listing whose sizes are no sizes is no hub's."""
+    body = f'{{"sha":"{COMMIT}","siblings":[{{"rfilename":"config.json","size":{number}}}]}}'
+    error = failure(tmp_path, 200, body.encode())
+    assert (error.reason, error.transient) == (HubReason.UNEXPECTED_ANSWER, False)
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_a_count_of_parameters_that_is_none(tmp_path: Path, number: str) -> None:
+    """What a hub counts is a help; where it is no number, the files are counted on, or the answer is not JSON."""
+    body = f'{{"sha":"{COMMIT}","siblings":[],"safetensors":{{"parameters":{{"BF16":{number}}}}}}}'
+    reasons = {HubReason.NO_CONFIG, HubReason.UNEXPECTED_ANSWER} if number.startswith("99") else {HubReason.NO_CONFIG}
+    with serving({"": (200, body.encode(), {})}) as url, pytest.raises(HubError) as caught:
+        HubReader(url, token=False, cache_dir=tmp_path).read(MODEL)
+    assert caught.value.reason in reasons
+
+
+@pytest.mark.parametrize("number", [*NUMBERS, "3000.5", "0", "9223372036854775808"])
+def test_a_total_that_is_none(tmp_path: Path, number: str) -> None:
+    """An index is believed where it fits its files; one that is not JSON is told as such."""
+    index = f'{{"metadata":{{"total_size":{number}}},"weight_map":{{}}}}'.encode()
+    if number.startswith("99"):
+        with pytest.raises(HubError, match="too many digits"):
+            read_repository(tmp_path, {**SHARDS, "model.safetensors.index.json": index})
+        return
+    facts, _ = read_repository(tmp_path, {**SHARDS, "model.safetensors.index.json": index})
+    assert [weights.size_bytes for weights in facts.weights] == [3000]
+
+
+def test_a_shard_of_absurdly_many(tmp_path: Path) -> None:
+    """Numbers in names are numbers only as far as anybody would count."""
+    for digits, named in (("9" * 9, "is missing"), ("9" * 200, "")):
+        name = f"model-1-of-{digits}.safetensors"
+        if named:
+            with pytest.raises(HubError, match="is missing"):
+                read_repository(tmp_path / "promised", {name: safetensors(4)})
+        else:
+            facts, _ = read_repository(tmp_path / "other", {name: safetensors(4)})
+            assert (facts.weights, facts.other_weights) == ((), frozenset({name}))
+
+
 def test_an_endless_redirect_is_unreachable(tmp_path: Path) -> None:
     """A hub that sends its readers in circles ends the read."""
     assert failure(tmp_path, 302, b"", {"Location": "/again"}).reason is HubReason.HUB_UNREACHABLE
@@ -235,7 +301,9 @@ def test_a_body_that_ends_early_is_unreachable(tmp_path: Path) -> None:
 
 def test_a_server_that_ignores_ranges_is_read_no_further_than_needed(tmp_path: Path) -> None:
     """A mirror without Range support gives the same facts, long headers included."""
-    tensors = {f"{number}": {"dtype": "U8", "shape": [1], "data_offsets": [number] * 2} for number in range(3000)}
+    tensors = {
+        f"{number}": {"dtype": "U8", "shape": [1], "data_offsets": [number, number + 1]} for number in range(3000)
+    }
     header = json.dumps(tensors).encode()
     weights = len(header).to_bytes(8, "little") + header + bytes(5000)
     siblings = [{"rfilename": "config.json", "size": 2}, {"rfilename": "model.safetensors", "size": len(weights)}]

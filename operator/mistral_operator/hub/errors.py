@@ -208,13 +208,13 @@ class TornConfigError(HubError):
 
 
 class ConfigTooLargeError(HubError):
-    """A JSON file is larger than any description of a model."""
+    """A JSON file is larger than any description of a model; ``limit`` is what it may be, with its unit."""
 
     reason = HubReason.CONFIG_TOO_LARGE
 
-    def __init__(self, model: str, file: str, limit_bytes: int) -> None:
+    def __init__(self, model: str, file: str, limit: str) -> None:
         super().__init__(
-            f"{file} of {model} is larger than {limit_bytes >> 20} MiB, which describes no model.",
+            f"{file} of {model} is larger than {limit}, which describes no model.",
             f"Check what {file} holds, or pin another revision.",
         )
 

@@ -18,9 +18,10 @@ QUANTIZATION: Final = "hf_quant_config.json"
 HF_INDEX: Final = "model.safetensors.index.json"
 MISTRAL_INDEX: Final = "consolidated.safetensors.index.json"
 
-_SHARD: Final = re.compile(r"(?P<stem>.+)-(?P<number>\d+)-of-(?P<count>\d+)(?P<suffix>\.\w+)")
-_HF_SHARD: Final = re.compile(r"model-\d+-of-\d+\.safetensors")
-_PICKLED: Final = re.compile(r"pytorch_model(-\d+-of-\d+)?\.bin")
+# of any more digits, a name is no shard's
+_SHARD: Final = re.compile(r"(?P<stem>.+)-(?P<number>[0-9]{1,9})-of-(?P<count>[0-9]{1,9})(?P<suffix>\.\w+)")
+_HF_SHARD: Final = re.compile(r"model-[0-9]{1,9}-of-[0-9]{1,9}\.safetensors")
+_PICKLED: Final = re.compile(r"pytorch_model(-[0-9]{1,9}-of-[0-9]{1,9})?\.bin")
 _TOKENIZERS: Final = ("tekken.json", "tokenizer.json", "tokenizer_config.json", "tokenizer.model*")
 _OTHER_WEIGHTS: Final = (
     *("*.safetensors", "*.gguf", "*.ggml", "ggml-*.bin", "*.onnx", "*.npz", "*.h5", "*.msgpack"),

@@ -5,9 +5,8 @@ the one file. Files are asked for by the commit that the listing names, so that 
 revisions.
 """
 
-import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
@@ -26,11 +25,15 @@ from mistral_operator.hub.errors import (
     UnexpectedAnswerError,
 )
 from mistral_operator.hub.files import CONFIG, PARAMS
+from mistral_operator.hub.json_stream import Bounds, JsonStream, JsonTooLarge, is_count
 from mistral_operator.hub.session import MAX_LISTING_BYTES, HubSession
 from mistral_operator.hub.translate import Asked, translated
 from mistral_operator.planning.facts import ModelFacts
 
 _COMMIT: Final = re.compile(r"[0-9a-f]{40}")
+_READ: Final = frozenset({"sha", "gated", "safetensors"})
+_LISTING_BOUNDS: Final = Bounds(value_bytes=16 << 10, containers=100_000)
+_LONGEST_NAME: Final = 255  # of a file, in characters: no file system has longer ones
 _CREDENTIALS: Final = re.compile(r"//[^/@]*@")
 
 
@@ -132,22 +135,44 @@ class _Listing:
         with translated(asked):
             content = session.listing(asked.revision)
         if len(content) > MAX_LISTING_BYTES:
-            raise ConfigTooLargeError(asked.model, "the list of files", MAX_LISTING_BYTES)
+            raise ConfigTooLargeError(asked.model, "the list of files", f"{MAX_LISTING_BYTES >> 20} MiB")
         try:
-            return cls._parse(json.loads(content))
-        except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+            return cls._parse(content)
+        except JsonTooLarge as error:
+            raise UnexpectedAnswerError(asked.model, asked.endpoint, f"of its list of files, {error}") from error
+        except (ValueError, LookupError, TypeError) as error:
             why = "its description of the model is not the JSON expected"
             raise UnexpectedAnswerError(asked.model, asked.endpoint, why) from error
 
     @classmethod
-    def _parse(cls, answer: dict[str, Any]) -> "_Listing":
-        commit = answer["sha"]
-        if not _COMMIT.fullmatch(commit):
-            raise ValueError(f"{commit!r} is no commit")
-        sizes = {file["rfilename"]: int(file["size"]) for file in answer["siblings"] if "/" not in file["rfilename"]}
-        safetensors = answer.get("safetensors") or {}
-        elements = {str(dtype): int(count) for dtype, count in safetensors.get("parameters", {}).items()}
-        return cls(commit, bool(answer.get("gated")), sizes, elements)
+    def _parse(cls, content: bytes) -> "_Listing":
+        said: dict[str, Any] = {}
+        for name, value in JsonStream([content], _LISTING_BOUNDS).members(_READ.__contains__, in_pieces=("siblings",)):
+            said[name] = _sizes(value) if name == "siblings" else value
+        commit = said["sha"]
+        if not isinstance(commit, str) or not _COMMIT.fullmatch(commit):
+            raise ValueError("sha is no commit")
+        return cls(commit, bool(said.get("gated")), said["siblings"], _elements(said.get("safetensors")))
+
+
+def _sizes(siblings: Iterable[Any]) -> dict[str, int]:
+    """Return the sizes of the files at the root."""
+    sizes: dict[str, int] = {}
+    for file in siblings:
+        name, size = file["rfilename"], file["size"]
+        if not isinstance(name, str) or not is_count(size):
+            raise TypeError("a file has no name or no size")
+        if "/" not in name and len(name) <= _LONGEST_NAME:
+            sizes[name] = size
+    return sizes
+
+
+def _elements(safetensors: object) -> dict[str, int]:
+    """Return what is said about the safetensors files; nothing where it is no count for each dtype."""
+    parameters = safetensors.get("parameters") if isinstance(safetensors, dict) else None
+    if not isinstance(parameters, dict) or not all(is_count(count) for count in parameters.values()):
+        return {}
+    return parameters
 
 
 class _Repository:

@@ -5,6 +5,7 @@ is the meaning. ``LocalEntryNotFoundError`` is not in the table: only ``hf_hub_d
 not used here.
 """
 
+import re
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -45,6 +46,8 @@ else:
     # huggingface_hub's promise to libraries built on it: whichever HTTP client this release of it uses
     from huggingface_hub.utils import httpx
 
+_WAIT: Final = re.compile("[0-9]{1,8}")  # seconds; a longer wait is none
+_LONGEST_WAIT_SECONDS: Final = 99_999_999
 _LONGEST: Final = 200  # of a server's own explanation, in characters: a proxy's may be a whole page
 
 
@@ -153,9 +156,13 @@ def _status_and_words(error: HfHubHTTPError) -> str:
 
 
 def _retry_after_seconds(error: HfHubHTTPError) -> float | None:
-    limit = parse_ratelimit_headers(error.response.headers)
+    headers = error.response.headers
+    try:
+        limit = parse_ratelimit_headers(headers)
+    except ValueError:  # numbers of more digits than Python converts
+        limit = None
     # the hub sends this header with every answer: it explains a 429 only where nothing remains
-    if limit is not None and limit.remaining == 0:
+    if limit is not None and limit.remaining == 0 and limit.reset_in_seconds <= _LONGEST_WAIT_SECONDS:
         return float(limit.reset_in_seconds)
-    retry_after = error.response.headers.get("retry-after", "").strip()
-    return float(retry_after) if retry_after.isascii() and retry_after.isdigit() else None
+    retry_after = headers.get("retry-after", "").strip()
+    return float(retry_after) if _WAIT.fullmatch(retry_after) else None

@@ -9,24 +9,19 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Final
 
-from mistral_operator.hub.errors import TornWeightsError
+from mistral_operator.hub.errors import TornConfigError, TornWeightsError
 from mistral_operator.hub.files import HF_INDEX, MISTRAL_INDEX, ModelFiles, SortedFiles, missing_shard
-from mistral_operator.hub.json_file import MAX_INDEX_BYTES, read_object
-from mistral_operator.hub.safetensors_header import SafetensorsHeader, read_header
+from mistral_operator.hub.json_file import MAX_INDEX_BYTES
+from mistral_operator.hub.json_stream import Bounds, JsonInvalid, JsonStream, JsonTooLarge
+from mistral_operator.hub.safetensors_header import DTYPE_BITS, SafetensorsHeader, read_header
 from mistral_operator.planning.facts import WeightFormat, Weights
 
 _INDEX: Final = {WeightFormat.HF: HF_INDEX, WeightFormat.MISTRAL: MISTRAL_INDEX}
-_BITS: Final = {
-    **dict.fromkeys(("F64", "I64", "U64", "C64"), 64),
-    **dict.fromkeys(("F32", "I32", "U32"), 32),
-    **dict.fromkeys(("BF16", "F16", "I16", "U16"), 16),
-    **dict.fromkeys(("F8_E4M3", "F8_E5M2", "F8_E8M0", "I8", "U8", "BOOL"), 8),
-    **dict.fromkeys(("F6_E2M3", "F6_E3M2"), 6),
-    "F4": 4,
-}
 # What a file may hold besides tensors for an index still to be its own: a header is well below either.
 _HEADER_SHARE: Final = 0.01
 _HEADER_BYTES: Final = 1 << 20
+_INDEX_BOUNDS: Final = Bounds(value_bytes=64 << 10, containers=10_000)
+_MAX_SHARDS: Final = 1024  # of one format: the largest checkpoints known have some 200
 
 
 def weights_of(files: ModelFiles, names: SortedFiles) -> tuple[Weights, ...]:
@@ -53,6 +48,8 @@ def weights_of(files: ModelFiles, names: SortedFiles) -> tuple[Weights, ...]:
 
 def _safetensors(files: ModelFiles, weight_format: WeightFormat, names: tuple[str, ...]) -> Weights:
     _refuse_missing_shard(files, names)
+    if len(names) > _MAX_SHARDS:
+        raise TornWeightsError(files.model, names[0], f"is one of {len(names):,} shards, which no model has")
     if files.remote and len(names) > 1:
         size_bytes = _indexed_bytes(files, _INDEX[weight_format], names)
         if size_bytes is not None:
@@ -71,24 +68,39 @@ def _safetensors(files: ModelFiles, weight_format: WeightFormat, names: tuple[st
 
 
 def _indexed_bytes(files: ModelFiles, index: str, names: tuple[str, ...]) -> int | None:
-    """Return the index's total if it fits the files and is no burden to read, else None."""
-    if files.sizes.get(index, 0) > MAX_INDEX_BYTES:
+    """Return the index's total if it fits the files and is no burden to read, else None.
+
+    Raises
+    ------
+    TornConfigError
+        When the index is no JSON object.
+    """
+    if not 0 <= files.sizes.get(index, -1) <= MAX_INDEX_BYTES:
         return None
-    content = read_object(files, index, MAX_INDEX_BYTES)
-    metadata = content.get("metadata") if content is not None else None
+    content = files.read(index, MAX_INDEX_BYTES)
+    if content is None:
+        return None
+    metadata: object = None
+    try:
+        # the names of its tensors, which nearly all of it is, are gone over and not kept
+        for _, value in JsonStream([content], _INDEX_BOUNDS).members(lambda name: name == "metadata"):
+            metadata = value
+    except JsonTooLarge:
+        return None
+    except JsonInvalid as error:
+        raise TornConfigError(files.model, index, str(error)) from None
     total = metadata.get("total_size") if isinstance(metadata, dict) else None
-    if not isinstance(total, int | float):
-        return None
+    if isinstance(total, bool) or not isinstance(total, int | float) or total % 1 != 0:
+        return None  # NaN and infinity have no remainder either
     stored = sum(files.sizes[name] for name in names)
     allowance = max(_HEADER_SHARE * stored, _HEADER_BYTES * len(names))
-    # NaN compares false, so that it is refused as well
     return int(total) if stored - allowance <= total <= stored and total > 0 else None
 
 
 def _stored_bytes(elements: Mapping[str, int]) -> int | None:
-    if not elements or not elements.keys() <= _BITS.keys():
+    if not elements or not elements.keys() <= DTYPE_BITS.keys():
         return None
-    return sum(count * _BITS[dtype] for dtype, count in elements.items()) // 8
+    return sum(count * DTYPE_BITS[dtype] for dtype, count in elements.items()) // 8
 
 
 def _header(files: ModelFiles, name: str) -> SafetensorsHeader:

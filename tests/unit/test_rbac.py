@@ -66,3 +66,28 @@ def test_manifests(nodes: bool) -> None:
     assert all(one["subjects"] == [subject] for one in bindings)
     assert all("system" in name for kind, name in roles if kind == "ClusterRole")
     assert any("nodes" in rule["resources"] for role in roles.values() for rule in role["rules"]) is nodes
+
+
+def test_in_named_namespaces() -> None:
+    """A Role in each, none for the cluster but the one for nodes, and all of them valid."""
+    manifests = rbac_manifests("system", "operator", "lease", watched=["team-b", "team-a", "team-b"])
+    for manifest in manifests:
+        kubernetes_validate.validate(manifest, "1.37", strict=True)
+    rules = {
+        (one["kind"], one["metadata"].get("namespace")): one["rules"]
+        for one in manifests
+        if one["kind"] in {"Role", "ClusterRole"}
+    }
+    assert rules == {
+        ("Role", "team-a"): operator_rules(),
+        ("Role", "team-b"): operator_rules(),
+        ("Role", "system"): lease_rules("lease"),
+        ("ClusterRole", None): node_rules(),
+    }
+
+
+def test_its_own_namespace_watched() -> None:
+    """Two Roles of different names in one namespace: neither takes the other's place."""
+    manifests = rbac_manifests("system", "operator", "lease", watched=["system"])
+    names = [one["metadata"]["name"] for one in manifests if one["kind"] == "Role"]
+    assert len(names) == len(set(names)) == 2

@@ -14,9 +14,14 @@ DEFAULT_ACCOUNT: Final = "mistral-operator"
 def rbac(
     *,
     namespace: Annotated[str, typer.Option(help="Namespace of the operator.")] = LeaseSettings.namespace,
+    watch_namespace: Annotated[
+        list[str] | None,
+        typer.Option(help="Namespace that it watches; may be repeated.", show_default="all, by a ClusterRole"),
+    ] = None,
     service_account: Annotated[str, typer.Option(help="Its ServiceAccount.")] = DEFAULT_ACCOUNT,
     lease_name: Annotated[str, typer.Option(help="Name of its Lease.")] = LeaseSettings.name,
     nodes: Annotated[bool, typer.Option("--nodes/--no-nodes", help="Whether it may read nodes.")] = True,
 ) -> None:
     """Print the ServiceAccount of the operator with exactly the rights it needs."""
-    typer.echo(yaml_text(rbac_manifests(namespace, service_account, lease_name, nodes=nodes)), nl=False)
+    manifests = rbac_manifests(namespace, service_account, lease_name, watched=watch_namespace or (), nodes=nodes)
+    typer.echo(yaml_text(manifests), nl=False)

@@ -99,14 +99,24 @@ def lease_rules(name: str) -> list[Rule]:
     return [grant.rule for grant in lease_grants(name)]
 
 
-def rbac_manifests(namespace: str, service_account: str, lease: str, *, nodes: bool = True) -> list[dict[str, Any]]:
-    """Return ServiceAccount, roles and bindings of an operator that watches all namespaces."""
-    full_name = f"{namespace}-{service_account}"  # cluster-scoped names of two installations must differ
-    manifests = [
-        _named("v1", "ServiceAccount", service_account, namespace),
-        *_granted("ClusterRole", full_name, None, operator_rules(), namespace, service_account),
-        *_granted("Role", service_account, namespace, lease_rules(lease), namespace, service_account),
-    ]
+def rbac_manifests(
+    namespace: str, service_account: str, lease: str, *, watched: Sequence[str] = (), nodes: bool = True
+) -> list[dict[str, Any]]:
+    """Return ServiceAccount, roles and bindings of an operator.
+
+    Parameters
+    ----------
+    watched
+        Namespaces that it watches, with a Role in each; a ClusterRole for all namespaces when empty.
+    """
+    full_name = f"{namespace}-{service_account}"  # names of two installations must differ wherever both have roles
+    manifests = [_named("v1", "ServiceAccount", service_account, namespace)]
+    if watched:
+        for one in sorted(set(watched)):
+            manifests += _granted("Role", full_name, one, operator_rules(), namespace, service_account)
+    else:
+        manifests += _granted("ClusterRole", full_name, None, operator_rules(), namespace, service_account)
+    manifests += _granted("Role", service_account, namespace, lease_rules(lease), namespace, service_account)
     if nodes:
         manifests += _granted("ClusterRole", f"{full_name}-nodes", None, node_rules(), namespace, service_account)
     return manifests

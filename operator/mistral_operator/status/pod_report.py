@@ -9,6 +9,7 @@ from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationE
 from pydantic.alias_generators import to_camel
 from pydantic.dataclasses import dataclass
 
+from mistral_operator.api.plain_text import plain_text
 from mistral_operator.api.shortening import shortened
 
 _LONGEST: Final = 200  # characters
@@ -24,8 +25,7 @@ class NoReportError(Exception):
 
 def one_line(text: str) -> str:
     """Return a pod's words as they may stand in a message."""
-    line = "".join(letter if letter.isprintable() else " " for letter in text[: 2 * _LONGEST])
-    return shortened(" ".join(line.split()), _LONGEST)
+    return shortened(plain_text(text[: 2 * _LONGEST]), _LONGEST)
 
 
 def _first(warnings: tuple[str, ...]) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ import signal
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
+from mistral_vllm.plain_text import without_secrets
 from mistral_vllm.telling.log_lines import Line, read_lines
 from mistral_vllm.telling.tracebacks import Chain, Raised, find_chains
 
@@ -49,7 +50,6 @@ _SHOWN_LINES: Final = 10
 
 _FIELD_DETAILS: Final = re.compile(r" \[type=[^\n]*|\n\s{0,16}For further information visit \S+")
 _VOLATILE: Final = re.compile(r" ?\(Request ID: [^)]{0,128}\)")
-_TOKEN: Final = re.compile(r"\bhf_[A-Za-z0-9]{8,}")
 
 
 def root_cause(log: str, exit_code: int) -> str:
@@ -69,7 +69,7 @@ def root_cause(log: str, exit_code: int) -> str:
         or _exception(find_chains(lines), lines)
         or _last_words(lines, exit_code)
     )
-    return _fit(_TOKEN.sub("hf_…", _VOLATILE.sub("", said)))
+    return _fit(without_secrets(_VOLATILE.sub("", said)))
 
 
 def engine_died(log: str) -> bool:

@@ -1,19 +1,17 @@
 """Words of others as they may stand in a message: one line, nothing a terminal acts on, no secrets. Pure.
 
 A pod, a kubelet, a hub or a proxy writes them, and a status, an Event, a log or a terminal shows them. Every pattern
-takes time linear in the text: what a match may run over holds no beginning of another match.
+takes time linear in the text: what something must follow is bounded.
 """
 
 import re
 from typing import Final, NamedTuple
 
-# ECMA-48: CSI sequences; OSC, DCS, SOS, PM and APC strings with their end (of one that never ends, its beginning);
-# any other escape sequence
-_TERMINAL: Final = re.compile(
-    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]?"
-    r"|(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])(?:[^\x07\x1b\x90\x98\x9c-\x9f]*(?:\x07|\x1b\\|\x9c))?"
-    r"|\x1b[ -/]*[0-~]?"
+# ECMA-48: OSC, DCS, SOS, PM and APC strings with what they hold, where they end; then CSI and all other sequences
+_STRINGS: Final = re.compile(
+    r"(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x90\x98\x9c-\x9f]{0,120}(?:\x07|\x1b\\|\x9c)"
 )
+_SEQUENCES: Final = re.compile(r"(?:\x1b\[|\x9b)[0-?]{0,32}[ -/]{0,4}[@-~]?|\x1b[ -/]{0,4}[0-~]?")
 _SEPARATES: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]+")  # C0, DEL, C1, and Unicode's own line breaks
 # bidirectional controls, tags, and what shows as nothing; U+200C and U+200D stay, for scripts and emoji need them
 _INVISIBLE: Final = re.compile(
@@ -38,7 +36,7 @@ class _Secret(NamedTuple):
 
 _SECRETS: Final = (
     # user and password of a URL
-    _Secret(("@",), re.compile(r"://[^\s/]*@"), "://…@"),
+    _Secret(("@",), re.compile(r"://[^\s/]{0,400}@"), "://…@"),
     # signed URLs of S3, Google, Azure and CloudFront, and keys in queries
     _Secret(
         ("=",),
@@ -52,13 +50,14 @@ _SECRETS: Final = (
     _Secret(
         ("authorization", "-api-key", "cookie"),
         re.compile(
-            r"(?i)\b((?:proxy-)?authorization|x-api-key|(?:set-)?cookie)([\"']?\s*[:=]\s*[\"']?)[^\s\"'…][^\r\n\"']*"
+            r"(?i)\b((?:proxy-)?authorization|x-api-key|(?:set-)?cookie)"
+            r"([\"']?\s{0,4}[:=]\s{0,4}[\"']?)[^\s\"'…][^\r\n\"']*"
         ),
         r"\1\2…",
     ),
     _Secret(
         ("bearer",),
-        re.compile(r"(?i)\b(bearer\s+)(?!auth|cred|token|realm|error|scope)[\w.~+/=-]{8,}"),
+        re.compile(r"(?i)\b(bearer\s{1,4})(?!auth|cred|token|realm|error|scope)[\w.~+/=-]{8,}"),
         r"\1…",
     ),
     # arguments, variables and JSON: NAME=VALUE, --name VALUE, 'name': 'VALUE', 'name': ['VALUE']
@@ -70,11 +69,11 @@ _SECRETS: Final = (
     _Secret(
         ("=",),
         re.compile(
-            rf"(?i)((?:{_NAMES})[\w-]{{0,20}}=)(?!(?:[\d.]+|true|false|none|null)\b)[^\s\"'&,;()\[\]{{}}<>…]{{6,}}"
+            rf"(?i)((?:{_NAMES})[\w-]{{0,20}}=)(?!(?:[\d.]{{1,32}}|true|false|none|null)\b)[^\s\"'&,;()\[\]{{}}<>…]{{6,}}"
         ),
         r"\1…",
     ),
-    _Secret(("--api-key", "--hf-token"), re.compile(r"(--(?:api-key|hf-token)\s+)(?!-)[^\s\"'…]{6,}"), r"\1…"),
+    _Secret(("--api-key", "--hf-token"), re.compile(r"(--(?:api-key|hf-token)\s{1,4})(?!-)[^\s\"'…]{6,}"), r"\1…"),
     # tokens that are known by how they begin: Hugging Face, OpenAI and its likes, GitHub, GitLab, NVIDIA, AWS, Slack
     _Secret(("hf_", "api_org_"), re.compile(r"\b(hf_|api_org_)[A-Za-z0-9]{8,}"), r"\1…"),
     _Secret(("sk-", "sk_"), re.compile(r"(?<![A-Za-z0-9_-])(sk[-_])[A-Za-z0-9_-]{8,}"), r"\1…"),
@@ -86,10 +85,8 @@ _SECRETS: Final = (
         r"\1…",
     ),
     # JSON Web Tokens, such as those of ServiceAccounts
-    _Secret(("eyj",), re.compile(r"(?<![\w-])eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)?"), "eyJ…"),
+    _Secret(("eyj",), re.compile(r"(?<![\w-])eyJ[\w-]{8,300}\.[\w.-]{8,}"), "eyJ…"),
 )
-
-
 _MARKS: Final = tuple(dict.fromkeys(mark for secret in _SECRETS for mark in secret.marks))
 
 
@@ -99,7 +96,7 @@ def plain_text(text: str) -> str:
     What it returns it returns again: a message that is read and written once more does not move.
     """
     if not text.isprintable() or not text.isascii():
-        text = _SEPARATES.sub(" ", _TERMINAL.sub("", text))
+        text = _SEPARATES.sub(" ", _SEQUENCES.sub("", _STRINGS.sub("", text)))
         text = _NO_CHARACTER.sub(_REPLACEMENT, _INVISIBLE.sub("", text))
     if "  " in text or text[:1].isspace() or text[-1:].isspace() or not text.isascii():
         text = " ".join(text.split())

@@ -283,6 +283,33 @@ def test_arguments_the_plan_renders_itself(extra_args: tuple[str, ...], named: s
     assert refusal.value.message == f"extra argument {named} repeats what the plan renders itself"
 
 
+@pytest.mark.parametrize(
+    ("extra_args", "says"),
+    [
+        (("--config", "vllm.yaml"), "--config names a file of arguments that the plan does not see"),
+        (("--config=vllm.yaml",), "--config names a file of arguments"),
+        (("--data-parallel-size", "2"), "--data-parallel-size asks for other GPUs than the pod gets"),
+        (("--data_parallel_size=2",), "--data_parallel_size asks for other GPUs"),
+        (("--data-parallel-si", "2"), "--data-parallel-si asks for other GPUs"),
+        (("-dp", "4"), "-dp asks for other GPUs"),
+        (("-dpl=2",), "-dpl asks for other GPUs"),
+        (("--data-parallel-hybrid-lb",), "--data-parallel-hybrid-lb asks for other GPUs"),
+        (("--prefill-context-parallel-size", "2"), "--prefill-context-parallel-size asks for other GPUs"),
+        (("--nnodes=2",), "--nnodes asks for other GPUs"),
+        (("-n", "2"), "-n asks for other GPUs"),
+        (("-r", "1"), "-r asks for other GPUs"),
+        (("--headless",), "--headless asks for other GPUs"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_arguments_beyond_the_plan(extra_args: tuple[str, ...], says: str) -> None:
+    """What takes GPUs that the pod does not get, or hides arguments in a file, is refused with the reason."""
+    with pytest.raises(Unplannable) as refusal:
+        planned(SLIDING, extra_args=extra_args)
+    assert (refusal.value.problem, refusal.value.reason) == (Problem.PLACEMENT, PlanReason.ARGUMENT_CONFLICT)
+    assert says in refusal.value.message
+
+
 @pytest.mark.parametrize("name", ["VLLM_ATTENTION_BACKEND", "VLLM_PLUGINS", "MISTRAL_VLLM_REQUIRED"])
 def test_variables_the_plan_sets_itself(name: str) -> None:
     """A variable that the plan sets is refused by name."""
@@ -303,8 +330,6 @@ def test_variables_the_plan_sets_itself(name: str) -> None:
         ("--compilation-config", '{"dtype": 1}'),
         ("--tool-call-parser=mistral",),
         ("--tokenizer", "another/model"),
-        ("--config", "vllm.yaml"),
-        ("-r", "1"),
         ("-q", "awq"),
     ],
     ids=" ".join,

@@ -20,9 +20,16 @@ from mistral_vllm.runtimes import DEFAULT_VERSION, Runtime, RuntimeName, Selecto
 
 PLUGIN_NAME: Final = "mistral_vllm"
 _KIND_IN_VLLM: Final = {LayerType.SLIDING: "sliding_window", LayerType.FULL: "full_attention"}  # KVCacheSpecKind
-_OWN_NAMES: Final = frozenset({"config", "tokenizer"})  # flags of vLLM that begin like rendered ones
+_OWN_NAMES: Final = frozenset({"tokenizer"})  # flags of vLLM that begin like rendered ones
+_CONFIG: Final = "config"
 _PIPELINE: Final = "pipeline-parallel-size"
-_SHORT: Final = {"tp": "tensor-parallel-size", "ac": "attention-config", "pp": _PIPELINE}
+_DATA_PARALLEL: Final = "data-parallel-"
+# flags of vLLM 0.26 by which a server takes other GPUs than its pod is given: tensor times pipeline, on one node
+_OTHER_GPUS: Final = ("data-parallel-size", "prefill-context-parallel-size", "nnodes", "node-rank", "headless")
+_SHORT: Final = {
+    "tp": "tensor-parallel-size", "ac": "attention-config", "pp": _PIPELINE, "dp": "data-parallel-size", "n": "nnodes",
+    "r": "node-rank", **{f"dp{letter}": _DATA_PARALLEL for letter in "nrlapbhem"},
+}  # fmt: skip
 
 
 def model_args(
@@ -136,8 +143,12 @@ def _conflict(written: str, refused: frozenset[str]) -> str | None:
     name = written[2:].replace("_", "-") if long else _SHORT.get(written[1:], "") if written.startswith("-") else ""
     if not name or name in _OWN_NAMES:
         return None
+    if name == _CONFIG:
+        return "names a file of arguments that the plan does not see"
     if _PIPELINE.startswith(name):
         return "asks for a pipeline of several stages, which is not planned for yet"
+    if name.startswith(_DATA_PARALLEL) or any(flag.startswith(name) for flag in _OTHER_GPUS):
+        return "asks for other GPUs than the pod gets, which are those of spec.parallelism"
     if any(rendered.startswith(name) for rendered in refused):
         return "repeats what the plan renders itself"
     return None

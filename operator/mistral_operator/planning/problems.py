@@ -28,8 +28,9 @@ class PlanReason(StrEnum):
     MAX_MODEL_LEN_INVALID = "MaxModelLenInvalid"
     """`engine.maxModelLen` is beyond what the model's scaled rope is made for. Next: Lower it."""
     ARGUMENT_CONFLICT = "ArgumentConflict"
-    """`extraArgs` or `env` say what the plan says; abbreviations are found here. Next: Say it in the field that the
-    message names."""
+    """`extraArgs` or `env` say what the plan says, take GPUs that the pod does not get (`--data-parallel-size`,
+    `--nnodes`), or name a file of arguments (`--config`); abbreviations are found here. Next: Say it in the field that
+    the message names."""
     GPU_TOO_OLD = "GPUTooOld"
     """This vLLM release, or the way the weights are quantised, needs a newer GPU. Next: Another GPU, release or
     checkpoint."""

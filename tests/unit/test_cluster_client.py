@@ -69,6 +69,26 @@ def test_no_name_leads_elsewhere(name: str) -> None:
     on_server(test)
 
 
+@pytest.mark.parametrize("text", ["🚀", "\x00\x1b", "\u202e", "\ud800", "é\x85\u2028"])
+def test_any_text_in_any_place(text: str) -> None:
+    """Bodies of applies and of other writes, names in paths, and selectors: nothing raises, and nothing is changed."""
+    expected = text.replace("\ud800", "\ufffd")
+
+    async def test(server: ApiServer) -> None:
+        cluster = await server.cluster()
+        await cluster.apply(DEPLOYMENTS, body(f"a{text}", annotations={"k": text}), force=True)
+        await cluster.apply_status(DEPLOYMENTS, {**body(f"a{text}"), "status": {"k": text}})
+        await cluster.create(DEPLOYMENTS, body(f"b{expected}", annotations={"k": text.replace("\ud800", "")}))
+        for name in ("a", "b"):
+            found = await cluster.get(DEPLOYMENTS, "ns", name + text)
+            assert found is not None
+            assert found["metadata"]["annotations"]["k"] in (expected, expected.replace("\ufffd", ""))
+        assert [page async for page in cluster.pages(DEPLOYMENTS, fields=f"metadata.name={text}")]
+        assert server.requests[-1].query["fieldSelector"] == f"metadata.name={expected}"
+
+    on_server(test)
+
+
 def test_what_is_not_there_is_none() -> None:
     """A look at something that is gone is an answer; writing to it is an error."""
 

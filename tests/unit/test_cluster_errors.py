@@ -6,6 +6,7 @@ from mistral_operator.cluster.errors import (
     ClusterError,
     ConflictError,
     ForbiddenError,
+    NamespaceTerminatingError,
     NotFoundError,
     RefusedError,
     UnreachableError,
@@ -33,6 +34,9 @@ DUPLICATE = 'failed to create typed patch object: .env: duplicate entries for ke
         (500, "etcd is away", UnreachableError, True),
         (500, UNKNOWN_FIELD, RefusedError, False),
         (500, DUPLICATE, RefusedError, False),
+        (500, "failed to create typed patch object (/m; …): .status.url: expected string, got 5", RefusedError, False),
+        (500, "etcdserver: request is too large", RefusedError, False),
+        (500, "rpc error: trying to send message larger than max (3000701 vs. 2097152)", RefusedError, False),
         (502, "bad gateway", UnreachableError, True),
         (503, "unavailable", UnreachableError, True),
         (504, DUPLICATE, UnreachableError, True),
@@ -45,3 +49,10 @@ def test_what_a_status_means(status: int, message: str, kind: type[ClusterError]
     assert type(error) is kind
     assert (error.transient, error.status, error.message) == (transient, status, message)
     assert str(error) == f"PATCH /apis/apps/v1/namespaces/n/deployments/d: {message}"
+
+
+def test_a_namespace_that_is_deleted() -> None:
+    """The cause tells it from a missing right and from a quota, whatever the sentence is."""
+    error = error_of("POST /api/v1/namespaces/n/services", 403, "forbidden", ["NamespaceTerminating"])
+    assert type(error) is NamespaceTerminatingError
+    assert type(error_of("POST /api/v1/namespaces/n/services", 403, "forbidden", ["Other"])) is ForbiddenError

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,7 +13,7 @@ import pytest
 
 from devcluster.hub import Fault as HubFault
 from devcluster.hub import HubServer, Kind
-from mistral_operator.cluster.errors import ClusterError, ConflictError, UnreachableError
+from mistral_operator.cluster.errors import ClusterError, ConflictError, RefusedError, UnreachableError
 from mistral_operator.cluster.rbac import operator_rules
 from mistral_operator.cluster.resources import DEPLOYMENTS, EVENTS, MISTRAL_DEPLOYMENTS, PODS, SERVICES
 from mistral_operator.controller.crash_logs import CrashLogs
@@ -373,3 +374,141 @@ def test_pods_of_the_plan_keep_it(on: On) -> None:
         assert world.status(key)["resolved"]["scheduled"] is True
 
     on(test)
+
+
+def test_a_status_that_is_refused(on: On) -> None:
+    """A smaller one goes out in its place, once, with the API server's words; the plan that stood still stands."""
+
+    async def test(world: World) -> None:
+        key = world.mdep()
+        await world.reconciler.reconcile(key)
+        before = world.status(key)
+        world.server.put(PODS, waiting_pod("no 🔥"))
+        world.server.put(DEPLOYMENTS, {**deployment_of(world), "status": {"availableReplicas": 0}})
+        world.show()
+        world.writes()
+        for _ in range(3):
+            world.server.faults.append(Fault("PATCH", 400, "yaml: no 🔥 hf_abcdefgh12", plural="mistraldeployments"))
+            with pytest.raises(RefusedError, match="no 🔥"):
+                await world.reconciler.reconcile(key)
+            assert world.condition(key, "Ready") == ("False", "StatusRefused")
+        # refused and smaller, then refused alone: the smaller one stands
+        assert world.writes().count("mistraldeployments/status") == 2 + 1 + 1
+        assert [one["reason"] for one in world.server.all(EVENTS)].count("StatusRefused") == 1
+        assert world.condition(key, "Available") == ("False", "ContainerConfigInvalid")
+        assert world.status(key)["resolved"] == before["resolved"]
+        assert world.status(key)["attention"] == before["attention"]
+        ready = next(one["message"] for one in world.status(key)["conditions"] if one["type"] == "Ready")
+        assert "(yaml: no \\U0001f525 hf_…)" in ready
+        assert b'mistral_operator_condition{name="m",namespace="ns",type="Ready"} 0.0' in world.metrics.text()
+        await world.reconciler.reconcile(key)
+        assert world.condition(key, "Ready") == ("False", "ContainerConfigInvalid")
+
+    on(test)
+
+
+def test_a_status_of_which_nothing_is_taken(on: On) -> None:
+    """An Event tells it, once for each cause; and again only when a status stood in between."""
+
+    async def test(world: World) -> None:
+        key = world.mdep()
+        for _ in range(3):
+            world.server.faults.append(Fault("PATCH", 422, "too long", times=2, plural="mistraldeployments"))
+            with pytest.raises(RefusedError):
+                await world.reconciler.reconcile(key)
+        assert world.status(key) == {}
+        (event,) = [one for one in world.server.all(EVENTS) if one["reason"] == "StatusRefused"]
+        assert "(too long)" in event["note"]
+        await world.reconciler.reconcile(key)
+        assert world.condition(key, "ModelResolved")[0] == "True"
+
+    on(test)
+
+
+def test_a_fault_of_the_operator(on: On) -> None:
+    """It stands in the status once, with an Event; what is written is no more with each retry, and it heals."""
+
+    async def test(world: World) -> None:
+        key = world.mdep()
+        await world.reconciler.reconcile(key)
+        sound = deployment_of(world)
+        # what no API server writes, and no code expects
+        world.server.put(DEPLOYMENTS, {**sound, "status": {"availableReplicas": "many hf_abcdefgh12"}})
+        world.show()
+        world.writes()
+        queue = WorkQueue(asyncio.get_running_loop().time)
+        queue.add(key, Cause.DUE)
+        working = asyncio.create_task(work(queue, world.reconciler, world.metrics, world.log, workers=1))
+        async with asyncio.timeout(30):
+            while sum("a fault in the operator" in one["event"] for one in world.told.entries) < 3:
+                await asyncio.sleep(0.01)
+        assert world.condition(key, "Ready") == ("False", "OperatorFault")
+        ready = next(one["message"] for one in world.status(key)["conditions"] if one["type"] == "Ready")
+        assert "(ValueError: invalid literal for int() with base 10: 'many hf_…')" in ready
+        assert world.status(key)["phase"] == "Failed"
+        assert world.writes().count("mistraldeployments/status") == 1
+        (event,) = [one for one in world.server.all(EVENTS) if one["reason"] == "OperatorFault"]
+        assert event["type"] == "Warning"
+        world.server.put(DEPLOYMENTS, sound)
+        world.show()
+        async with asyncio.timeout(30):
+            while world.condition(key, "Ready")[1] == "OperatorFault":
+                await asyncio.sleep(0.01)
+        working.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await working
+
+    on(test)
+
+
+def test_a_namespace_that_goes(on: On) -> None:
+    """No child can be made in it, nor an Event: nobody is warned, for all of it goes the same way."""
+
+    async def test(world: World) -> None:
+        key = world.mdep()
+        world.hub.faults[MODEL] = HubFault(Kind.GATED)
+        gone = terminating("ns")
+        world.server.faults += [Fault("POST", 403, raw=gone, times=9), Fault("PATCH", 403, raw=gone, plural="services")]
+        await world.reconciler.reconcile(key)
+        del world.hub.faults[MODEL]
+        await world.reconciler.reconcile(key)
+        assert world.condition(key, "Ready")[1] != "ChildRefused"
+        assert {one["log_level"] for one in world.told.entries} <= {"debug", "info"}
+        assert [one for one in world.told.entries if one["event"] == "an Event has no namespace any more"]
+
+    on(test)
+
+
+def deployment_of(world: World) -> Body:
+    """Return the object's Deployment as it stands."""
+    (found,) = world.server.all(DEPLOYMENTS)
+    return found
+
+
+def waiting_pod(words: str) -> Body:
+    """Return a pod of the object that the kubelet cannot start, for this reason."""
+    waiting = {"reason": "CreateContainerConfigError", "message": words}
+    labels = {"app.kubernetes.io/managed-by": "mistral-operator", "app.kubernetes.io/instance": "m"}
+    return {
+        "metadata": {
+            "namespace": "ns",
+            "name": "m-1",
+            "labels": {**labels, "app.kubernetes.io/name": "mistral-deployment"},
+            "creationTimestamp": "2026-11-24T11:00:00Z",
+        },
+        "spec": {"nodeName": "n"},
+        "status": {"containerStatuses": [{"name": "vllm", "ready": False, "state": {"waiting": waiting}}]},
+    }
+
+
+def terminating(namespace: str) -> bytes:
+    """Return the API server's answer to whoever creates something in a namespace that is being deleted (1.37)."""
+    message = f"unable to create new content in namespace {namespace} because it is being terminated"
+    cause = {
+        "reason": "NamespaceTerminating",
+        "message": f"namespace {namespace} is being terminated",
+        "field": "metadata.namespace",
+    }
+    return json.dumps(
+        {"kind": "Status", "status": "Failure", "message": message, "details": {"causes": [cause]}, "code": 403}
+    ).encode()

@@ -79,6 +79,12 @@ class Reason(StrEnum):
     """The API server, a quota or a policy refuses a child. Next: What the message says; it is tried again."""
     SPEC_INVALID = "SpecInvalid"
     """The spec was written for another release of the CRD. Next: Correct the field that is named."""
+    STATUS_REFUSED = "StatusRefused"
+    """The API server refuses the status: plan and messages are those of the last one that it took, the other conditions
+    are of now. Next: What the message says: shorten or remove what the API server names; else report it."""
+    OPERATOR_FAULT = "OperatorFault"
+    """The operator failed at this object: what runs goes on, and it is tried again. Next: Report it, with the traceback
+    in the operator's log."""
     # ModelResolved
     MODEL_READ = "ModelRead"
     """The model's config and the size of its weights are known, at the commit that is named."""

@@ -1,14 +1,22 @@
 """``status``: what the operator answers. The docstring below each field is what ``kubectl explain`` shows."""
 
-from typing import Annotated
+from typing import Annotated, Final
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from mistral_operator.api.conditions import ConditionStatus, Phase
 from mistral_operator.api.core_type import CoreType
 from mistral_operator.api.spec import ApiModel, RuntimeSpec
 
-Bytes = Annotated[int, Field(ge=0)]
+_INT64: Final = 2**63  # the API server refuses a status with a number beyond
+
+
+def _within_int64(number: int) -> int:
+    return min(max(number, -_INT64), _INT64 - 1)
+
+
+Int64 = Annotated[int, AfterValidator(_within_int64)]
+Bytes = Annotated[int, Field(ge=0), AfterValidator(_within_int64)]
 
 
 class Condition(ApiModel):
@@ -22,7 +30,7 @@ class Condition(ApiModel):
     """One CamelCase word: stable, safe to match on."""
     message: str
     """One sentence: the object, the cause and the next step."""
-    observed_generation: int
+    observed_generation: Int64
     """The spec's generation that this is about."""
     last_transition_time: Annotated[str, CoreType("io.k8s.apimachinery.pkg.apis.meta.v1.Time")]
     """When the status last changed."""
@@ -42,7 +50,7 @@ class ResolvedGpuClass(ApiModel):
 class Resolved(ApiModel):
     """The frozen plan: pods are rendered from it and from the spec, and from nothing else."""
 
-    generation: int
+    generation: Int64
     """The spec's generation it was last found right for."""
     inputs: str
     """Digest of those parts of the spec that a plan depends on; a new digest is a new plan."""
@@ -58,7 +66,7 @@ class Resolved(ApiModel):
     """What the image contains."""
     backends: dict[str, str]
     """Attention backend by kind of layer."""
-    max_model_len: int
+    max_model_len: Int64
     """Longest sequence, in tokens."""
     weights: Bytes | None = None
     """Bytes of the weights as stored; the start-up deadline follows from it."""
@@ -77,7 +85,7 @@ class ModelStatus(ApiModel):
     """The commit that the pods run."""
     architecture: str | None = None
     """First of the config's architectures."""
-    parameters: int | None = None
+    parameters: Int64 | None = None
     """Number of parameters."""
     weights: str | None = None
     """Size of the weights as stored."""
@@ -88,9 +96,9 @@ class ModelStatus(ApiModel):
 class Layers(ApiModel):
     """How many layers are of which kind."""
 
-    sliding: int
+    sliding: Int64
     """Layers with a sliding window."""
-    full: int
+    full: Int64
     """Layers that attend to everything."""
 
 
@@ -108,7 +116,7 @@ class RejectedBackend(ApiModel):
 class ObservedAttention(ApiModel):
     """What a pod says that it really runs."""
 
-    sliding_window: int | None = None
+    sliding_window: Int64 | None = None
     """Tokens; absent when no layer has a window."""
     backends: dict[str, str]
     """Attention backend by kind of layer."""
@@ -119,7 +127,7 @@ class ObservedAttention(ApiModel):
 class AttentionStatus(ApiModel):
     """What was decided about attention, and why."""
 
-    sliding_window: int | None = None
+    sliding_window: Int64 | None = None
     """Tokens; absent when no layer has a window."""
     layers: Layers
     """How many layers are of which kind."""
@@ -146,7 +154,7 @@ class MemoryStatus(ApiModel):
     """What the weights take."""
     kv_cache_per_token: str
     """KV cache of one token over all layers."""
-    kv_cache_tokens: int
+    kv_cache_tokens: Int64
     """Tokens the KV cache holds, as vLLM counts them."""
     per_gpu: str = Field(alias="perGPU")
     """The GPU's memory."""
@@ -166,13 +174,13 @@ class PlanWarning(ApiModel):
 class MistralDeploymentStatus(ApiModel):
     """What the operator found, decided and sees running."""
 
-    observed_generation: int | None = None
+    observed_generation: Int64 | None = None
     """The spec's generation that this is about."""
     phase: Phase | None = None
     """One word for people, derived from the conditions."""
-    replicas: int = 0
+    replicas: Int64 = 0
     """Pods there are; read by the scale subresource."""
-    ready_replicas: int = 0
+    ready_replicas: Int64 = 0
     """Pods that answer."""
     selector: str | None = None
     """Label selector of the pods; read by the scale subresource."""

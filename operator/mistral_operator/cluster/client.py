@@ -12,13 +12,16 @@ from typing import Any, Final
 import aiohttp
 
 from mistral_operator.api.names import MANAGER
+from mistral_operator.api.plain_text import encodable
+from mistral_operator.cluster.body import apply_body
 from mistral_operator.cluster.connection import Connection
 from mistral_operator.cluster.errors import ClusterError, NotFoundError, NotLeadingError, UnreachableError, error_of
 from mistral_operator.cluster.resources import Resource
 
 Manifest = dict[str, Any]
 
-_APPLY: Final = "application/apply-patch+yaml"
+# with its charset, or the client would write the body itself, and as ASCII
+_APPLY: Final = "application/apply-patch+yaml; charset=utf-8"
 _PAGE: Final = 500
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=30)
 
@@ -150,9 +153,9 @@ class Cluster:
             prepared = await self._client.param_serialize(
                 method=method,
                 resource_path=path,
-                query_params=list((query or {}).items()),
+                query_params=[(name, encodable(value)) for name, value in (query or {}).items()],
                 header_params={"Accept": accept, "Content-Type": content_type},
-                body=body,
+                body=apply_body(body) if body is not None and content_type == _APPLY else body,
                 auth_settings=["BearerToken"],
             )
             if method != "GET" and self._may_write is not None and not self._may_write():
@@ -200,6 +203,7 @@ def _error(what: str, status: int, content: bytes) -> ClusterError:
     try:
         answer = json.loads(content)
         message = str(answer["message"])
-    except (ValueError, LookupError, TypeError):
-        message = _shown(content) or "no message"
-    return error_of(what, status, message)
+        causes = [str(cause.get("reason")) for cause in (answer.get("details") or {}).get("causes") or ()]
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        message, causes = _shown(content) or "no message", []
+    return error_of(what, status, message, causes)

@@ -1,6 +1,17 @@
 """What the API server may answer instead of what was asked for."""
 
-from typing import ClassVar
+from collections.abc import Sequence
+from typing import ClassVar, Final
+
+# server-side apply answers 500 for what a schema does not know (kubernetes issue 118877), and so does an API server
+# whose etcd takes no object of this size (1.5 MiB by default): that looks like an ill server and is a wrong object
+_WRONG_OBJECT: Final = (
+    "not declared in schema",
+    "duplicate entries",
+    "failed to create typed patch object",
+    "request is too large",
+    "message larger than max",
+)
 
 
 class ClusterError(Exception):
@@ -46,24 +57,30 @@ class ForbiddenError(ClusterError):
     """403: a missing right, a quota, a policy, or a namespace that is being deleted."""
 
 
+class NamespaceTerminatingError(ForbiddenError):
+    """403, because the namespace is being deleted: nothing can be created in it any more."""
+
+
 class RefusedError(ClusterError):
-    """400 or 422, or 500 for what a schema does not know: the object itself is wrong, and repeating it is useless."""
+    """400, 413 or 422, or 500 for an object that is wrong: repeating it is useless."""
 
 
-def error_of(what: str, status: int, message: str) -> ClusterError:
+def error_of(what: str, status: int, message: str, causes: Sequence[str] = ()) -> ClusterError:
     """Return the error that an HTTP status means.
 
-    Server-side apply answers 500 for unknown fields and duplicate keys (kubernetes issue 118877): that looks like
-    an ill server and is a wrong object.
+    Parameters
+    ----------
+    causes
+        Reasons among the details of the server's answer.
     """
-    wrong_object = status == 500 and ("not declared in schema" in message or "duplicate entries" in message)
+    wrong_object = status == 500 and any(words in message for words in _WRONG_OBJECT)
     kind: type[ClusterError]
     if status == 404:
         kind = NotFoundError
     elif status == 409:
         kind = ConflictError
     elif status == 403:
-        kind = ForbiddenError
+        kind = NamespaceTerminatingError if "NamespaceTerminating" in causes else ForbiddenError
     elif wrong_object or (400 <= status < 500 and status not in (401, 408, 429)):
         kind = RefusedError
     else:

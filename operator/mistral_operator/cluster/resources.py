@@ -4,6 +4,7 @@ from typing import Final, NamedTuple
 from urllib.parse import quote
 
 from mistral_operator.api import names
+from mistral_operator.api.plain_text import encodable
 
 
 class Resource(NamedTuple):
@@ -34,7 +35,7 @@ class Resource(NamedTuple):
         if self.namespaced and namespace is not None:
             parts += ["namespaces", namespace]
         parts += [part for part in (self.plural, name, subresource) if part is not None]
-        return "/" + "/".join(quote(part, safe="") for part in parts)
+        return "/" + "/".join(quote(encodable(part), safe="") for part in parts)
 
 
 MISTRAL_DEPLOYMENTS: Final = Resource(names.API_VERSION, names.KIND, names.PLURAL)

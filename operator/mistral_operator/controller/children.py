@@ -13,7 +13,13 @@ from typing import Final
 
 from mistral_operator.api.conditions import ConditionValue, Reason, false
 from mistral_operator.cluster.client import Cluster, Manifest
-from mistral_operator.cluster.errors import ClusterError, ConflictError, ForbiddenError, RefusedError
+from mistral_operator.cluster.errors import (
+    ClusterError,
+    ConflictError,
+    ForbiddenError,
+    NamespaceTerminatingError,
+    RefusedError,
+)
 from mistral_operator.cluster.resources import CHILDREN, Resource
 from mistral_operator.controller.keys import Key, controller_of
 from mistral_operator.controller.store import Body, Store, version_of
@@ -80,6 +86,8 @@ class Children:
                 bodies[kind] = await self._bring(CHILDREN[kind], owner, uid, manifest)
             except _NotOurs:
                 return Synced(self.seen(owner, uid) | bodies, _taken(what))
+            except NamespaceTerminatingError:
+                return Synced(self.seen(owner, uid) | bodies)  # the object goes the same way: nobody is to be told
             except (ForbiddenError, RefusedError) as error:
                 return Synced(self.seen(owner, uid) | bodies, _refused(what, error))
         return Synced(bodies)

@@ -4,6 +4,7 @@ A pod whose own status tells what is wrong is not asked about, nor is one that h
 for stands in its own Events alone.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
@@ -17,6 +18,8 @@ from mistral_operator.status.observed import is_leaving, is_ready
 
 _PATIENCE: Final = timedelta(seconds=20)  # within which an ordinary pod has begun
 _AGAIN_SECONDS: Final = 60.0
+_UNSAFE: Final = re.compile(r"[\\,=]")  # a field selector's own characters; a spec may call a claim anything
+_BACKSLASHED: Final = r"\\\g<0>"
 _MOST_PODS: Final = 3  # of one object: the others wait for the same
 
 
@@ -58,7 +61,7 @@ def _of_pod(pod: Body) -> str:
 
 
 def _of_claim(name: str | None) -> str:
-    return f"involvedObject.kind=PersistentVolumeClaim,involvedObject.name={name}"
+    return f"involvedObject.kind=PersistentVolumeClaim,involvedObject.name={_UNSAFE.sub(_BACKSLASHED, name or '')}"
 
 
 def _last_seen(event: Manifest) -> tuple[str, int]:

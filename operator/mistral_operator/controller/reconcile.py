@@ -3,7 +3,7 @@
 Level-triggered: it asks what is, never what has happened, so that it may run at any time and as often as wanted.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, TypeVar
@@ -20,7 +20,7 @@ from mistral_operator.api.mistral_deployment import (
 )
 from mistral_operator.api.status import MistralDeploymentStatus, Resolved
 from mistral_operator.cluster.client import Cluster, Manifest
-from mistral_operator.cluster.errors import ForbiddenError
+from mistral_operator.cluster.errors import ForbiddenError, NamespaceTerminatingError, RefusedError
 from mistral_operator.cluster.resources import CHILDREN, MISTRAL_DEPLOYMENTS
 from mistral_operator.controller.autoscalers import scaled_by_others
 from mistral_operator.controller.children import Children, Synced
@@ -43,8 +43,10 @@ from mistral_operator.rendering.service import url_of
 from mistral_operator.rendering.volumes import claim_name
 from mistral_operator.status.evidence import Evidence
 from mistral_operator.status.observed import Observed
+from mistral_operator.status.plain import plain_status
+from mistral_operator.status.refused import faulty_status, smaller_status
 from mistral_operator.status.report import Subject, report, report_invalid
-from mistral_operator.status.transitions import transitions
+from mistral_operator.status.transitions import Note, transitions
 from mistral_vllm.profiles import Profile
 
 _T = TypeVar("_T")
@@ -101,6 +103,7 @@ class Reconciler:
         self._log = log
         self._children = Children(cluster, store)
         self._taken: dict[Key, _Taken] = {}
+        self._untold: dict[Key, str] = {}  # objects whose status stands nowhere: what Events said of it
 
     async def reconcile(self, key: Key) -> float | None:
         """Bring one object to what it wants and say what is.
@@ -129,8 +132,7 @@ class Reconciler:
             deployment = self._children.seen(key, body["metadata"]["uid"]).get("Deployment")
             observed, again_seconds = await self._observe(key, deployment, pods, None)
             after = report_invalid(before, generation, str(error), observed, self._timestamp())
-            self._metrics.report(key, after, desired=None)
-            self._remember(key, await self._write_status(key, body, before, after), shown, pods)
+            self._remember(key, await self._write_status(key, body, before, after, desired=None), shown, pods)
             return _soonest(self._models.recheck_seconds, again_seconds)
         seen = self._children.seen(key, subject.uid)
         frozen = _with_schedule(before.resolved, Observed.of(seen.get("Deployment"), pods))
@@ -152,8 +154,7 @@ class Reconciler:
         asked = self._verification.look(key, subject.spec.api_key_secret_ref, verdict.resolved, deployment, pods)
         told = _told_subject(key, subject)
         after = report(before, told, verdict, observed, synced.trouble, self._timestamp(), warnings, asked)
-        self._metrics.report(key, after, desired=subject.spec.replicas)
-        version = await self._write_status(key, body, before, after)
+        version = await self._write_status(key, body, before, after, desired=subject.spec.replicas)
         if _is_decision(verdict, frozen):
             self._log_decision(key, verdict)  # only now that it stands: what was not written is decided again
         shown |= {kind: version_of(child) for kind, child in synced.bodies.items()}
@@ -164,6 +165,21 @@ class Reconciler:
             _AUTOSCALER_SECONDS if warnings else None,
             _CHILD_SECONDS if synced.trouble is not None else None,
         )
+
+    async def report_fault(self, key: Key, fault: Exception) -> None:
+        """Say on an object that the operator fails at it: once, until a pass over it succeeds.
+
+        Raises
+        ------
+        ClusterError
+            As :meth:`reconcile`.
+        """
+        body = await self._cluster.get(MISTRAL_DEPLOYMENTS, key.namespace, key.name)
+        if body is None or body["metadata"].get("deletionTimestamp") is not None:
+            return
+        before, generation = self._previous_status(key, body), int(body["metadata"]["generation"])
+        after = faulty_status(before, generation, f"{type(fault).__name__}: {fault}", self._timestamp())
+        await self._write_status(key, body, before, after, desired=None)
 
     def is_news(self, key: Key) -> bool:
         """Tell whether the watches show anything of an object that its last pass did not take into account.
@@ -183,6 +199,7 @@ class Reconciler:
     def reset(self) -> None:
         """Believe nothing of before: another process may have led in between."""
         self._taken.clear()
+        self._untold.clear()
         self._children.reset()
         self._verification.reset()
         self._crash_logs.reset()
@@ -238,27 +255,73 @@ class Reconciler:
             return MistralDeploymentStatus()
 
     async def _write_status(
-        self, key: Key, body: Manifest, before: MistralDeploymentStatus, after: MistralDeploymentStatus
+        self,
+        key: Key,
+        body: Manifest,
+        before: MistralDeploymentStatus,
+        after: MistralDeploymentStatus,
+        *,
+        desired: int | None,
     ) -> int:
-        """Write the status if it changed, and tell what moved; return the object's resourceVersion."""
+        """Write the status if it changed, and tell what moved; return the object's resourceVersion.
+
+        One that the API server refuses is followed by a smaller one that says so; where that is refused too, an Event
+        says it.
+
+        Raises
+        ------
+        RefusedError, ForbiddenError
+            What became of the whole status: it is tried again.
+        """
+        after = plain_status(after)
+        self._metrics.report(key, after, desired=desired)
+        try:
+            version = await self._apply_status(body, before, after)
+        except (RefusedError, ForbiddenError) as refusal:
+            smaller = plain_status(smaller_status(before, after, refusal.message, self._timestamp()))
+            self._metrics.report(key, smaller, desired=desired)
+            await self._write_smaller(key, body, before, smaller)
+            raise
+        self._untold.pop(key, None)
+        if after != before:
+            await self._tell(key, body, transitions(before.conditions, after.conditions))
+        return version
+
+    async def _write_smaller(
+        self, key: Key, body: Manifest, before: MistralDeploymentStatus, smaller: MistralDeploymentStatus
+    ) -> None:
+        notes = list(transitions(before.conditions, smaller.conditions))
+        try:
+            await self._apply_status(body, before, smaller)
+        except (RefusedError, ForbiddenError):
+            told = "\n".join(note.message for note in notes)
+            if self._untold.get(key) == told:
+                return
+            self._untold[key] = told
+        await self._tell(key, body, notes)
+
+    async def _apply_status(
+        self, body: Manifest, before: MistralDeploymentStatus, after: MistralDeploymentStatus
+    ) -> int:
+        """Write a status unless it stands already; return the object's resourceVersion."""
         if after == before:
             return version_of(body)
         metadata = {name: body["metadata"][name] for name in ("name", "namespace", "resourceVersion")}
+        status = write_status(after)
         written = await self._cluster.apply_status(
             MISTRAL_DEPLOYMENTS,
-            {
-                "apiVersion": body["apiVersion"],
-                "kind": body["kind"],
-                "metadata": metadata,
-                "status": write_status(after),
-            },
+            {"apiVersion": body["apiVersion"], "kind": body["kind"], "metadata": metadata, "status": status},
         )
-        for note in transitions(before.conditions, after.conditions):
+        return version_of(written)
+
+    async def _tell(self, key: Key, body: Manifest, notes: Iterable[Note]) -> None:
+        for note in notes:
             event = event_of(note, key, body["metadata"]["uid"], self._identity, self._now())
             lost = await tell(self._cluster, event)
-            if lost is not None:
+            if isinstance(lost, NamespaceTerminatingError):
+                self._log.debug("an Event has no namespace any more", object=str(key), reason=note.reason)
+            elif lost is not None:
                 self._log.warning("an Event was lost", object=str(key), reason=note.reason, error=str(lost))
-        return version_of(written)
 
     def _log_decision(self, key: Key, verdict: Verdict) -> None:
         if verdict.adopted is None:
@@ -287,6 +350,7 @@ class Reconciler:
 
     def _forget(self, key: Key) -> None:
         self._taken.pop(key, None)
+        self._untold.pop(key, None)
         self._children.forget(key)
         self._verification.forget(key)
         self._crash_logs.forget(key)

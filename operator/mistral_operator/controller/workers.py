@@ -44,10 +44,11 @@ async def _one(key: Key, queue: WorkQueue, reconciler: Reconciler, metrics: Metr
     except ClusterError as error:
         result = ReconcileResult.UNREACHABLE if error.transient else ReconcileResult.REFUSED
         log.warning("could not reconcile", object=str(key), error=str(error), again_seconds=queue.retry(key))
-    except Exception:
+    except Exception as fault:
         result = ReconcileResult.FAULT
         log.exception("could not reconcile: this is a fault in the operator", object=str(key))
         queue.retry(key)
+        await _report_fault(key, fault, reconciler, log)
     else:
         result = ReconcileResult.DONE
         queue.succeeded(key)
@@ -57,3 +58,12 @@ async def _one(key: Key, queue: WorkQueue, reconciler: Reconciler, metrics: Metr
             queue.add_after(key, again_seconds * random.uniform(1.0, 1.1))  # noqa: S311 - spreads load
     metrics.reconciles.labels(result=result).inc()
     metrics.reconcile_seconds.observe(time.monotonic() - begun)
+
+
+async def _report_fault(key: Key, fault: Exception, reconciler: Reconciler, log: FilteringBoundLogger) -> None:
+    try:
+        await reconciler.report_fault(key, fault)
+    except ClusterError as error:
+        log.warning("could not report a fault in the status", object=str(key), error=str(error))
+    except Exception:
+        log.exception("could not report a fault in the status: this is another one", object=str(key))

@@ -9,7 +9,15 @@ from mistral_operator.api.pod_reasons import PodReason
 from mistral_operator.api.status import Condition
 
 # Ready only repeats the others, apart from what only it can say
-_ONLY_READY_SAYS: Final = frozenset({Reason.CHILD_NOT_OWNED, Reason.CHILD_REFUSED, Reason.SPEC_INVALID})
+_ONLY_READY_SAYS: Final = frozenset(
+    {
+        Reason.CHILD_NOT_OWNED,
+        Reason.CHILD_REFUSED,
+        Reason.SPEC_INVALID,
+        Reason.STATUS_REFUSED,
+        Reason.OPERATOR_FAULT,
+    }
+)
 # somebody's wish, or an offer: no fault
 _CALM: Final = frozenset({Reason.SCALED_TO_ZERO, Reason.ROLLING_OUT, Reason.PLAN_OUTDATED, PodReason.IMAGE_PULLING})
 # False while pods start is the ordinary course of things; it is news only after it was True, or with a cause

@@ -38,7 +38,18 @@ FAULTS: Final = {
         "Failed",
         ("neither config.json nor params.json", "Choose a model in the format of"),
     ),
-    "torn": (Fault(Kind.TORN), "TornConfig", "Failed", ("config.json", "is not a JSON object", "pin another revision")),
+    "garbled": (
+        Fault(Kind.GARBLED),
+        "TornConfig",
+        "Failed",
+        ("config.json", "is not a JSON object", "pin another revision"),
+    ),
+    "torn": (
+        Fault(Kind.TORN),
+        "HubUnreachable",
+        "Resolving",
+        ("config.json ended after", "Check the network, the proxy settings and HF_ENDPOINT"),
+    ),
     "disabled": (Fault(Kind.DISABLED), "Disabled", "Failed", ("has been disabled by", "Choose another model")),
     "limited": (
         Fault(Kind.RATE_LIMITED, seconds=1),

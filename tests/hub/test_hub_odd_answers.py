@@ -358,8 +358,9 @@ def test_a_listed_file_that_is_not_there_is_named(tmp_path: Path) -> None:
 )
 def test_a_config_that_is_none_is_named(tmp_path: Path, content: bytes, reason: HubReason) -> None:
     """An empty, torn or huge config.json is told as such, from a hub as from a folder."""
+    listing = {"sha": COMMIT, "siblings": [{"rfilename": "config.json", "size": len(content)}]}
     answers: dict[str, Answer] = {
-        "/revision/main": (200, json.dumps(LISTING).encode(), {}),
+        "/revision/main": (200, json.dumps(listing).encode(), {}),
         f"/resolve/{COMMIT}/config.json": (200, content, {}),
     }
     with serving(answers) as url, pytest.raises(HubError, match=r"^config\.json of acme/model is ") as caught:

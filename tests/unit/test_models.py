@@ -148,7 +148,8 @@ FAULTS = {
     "limited for a day": (Fault(Kind.RATE_LIMITED, seconds=86400), "RateLimited", True, [3600, 3600]),
     "gated": (Fault(Kind.GATED), "Gated", False, [300, 300]),
     "private": (Fault(Kind.PRIVATE), "NotFoundOrNoAccess", False, [300, 300]),
-    "torn": (Fault(Kind.TORN), "TornConfig", False, [300, 300]),
+    "garbled": (Fault(Kind.GARBLED), "TornConfig", False, [300, 300]),
+    "torn": (Fault(Kind.TORN), "HubUnreachable", True, [5, 10, 20]),
     "no config": (Fault(Kind.NO_CONFIG), "NoConfig", False, [300, 300]),
     "disabled": (Fault(Kind.DISABLED), "Disabled", False, [300]),
 }
@@ -440,9 +441,7 @@ def test_a_hub_that_trickles(hub: HubServer, tmp_path: Path) -> None:
         async with world(hub, tmp_path, settings, f"http://{host}:{port}") as made:
             outcome = await asyncio.wait_for(made.read(), 30)
             assert (outcome.answer.reason, outcome.answer.transient) == ("HubUnreachable", True)
-            assert outcome.answer.message.startswith(
-                f"{MISTRAL} could not be read from the hub: it was not read to its"
-            )
+            assert f"{MISTRAL} could not be read from http://{host}:{port}: it did not" in outcome.answer.message
             assert outcome.again_seconds == 5
         trickling.close()
         over.set()

@@ -140,7 +140,7 @@ def fault_answer(fault: Fault, occasion: Occasion) -> Answer | None:
             )
         case Kind.UNAVAILABLE:
             return _refusal(HTTPStatus.SERVICE_UNAVAILABLE, None, "The service is temporarily unavailable")
-        case Kind.NO_CONFIG | Kind.TORN | Kind.SLOW:
+        case Kind.NO_CONFIG | Kind.TORN | Kind.GARBLED | Kind.SLOW:
             return None
 
 

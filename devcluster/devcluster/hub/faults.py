@@ -71,6 +71,8 @@ class Kind(StrEnum):
     """config.json and params.json are neither listed nor found. ``RemoteEntryNotFoundError``."""
     TORN = "torn"
     """JSON files end in the middle, and their length agrees. No exception: the reader gets broken JSON."""
+    GARBLED = "garbled"
+    """JSON files are as long as listed, and no JSON: what was uploaded is broken. No exception either."""
     RATE_LIMITED = "rate_limited"
     """Too many requests; ``seconds`` until the limit is reset. ``HfHubHTTPError``, status 429."""
     UNAVAILABLE = "unavailable"
@@ -179,7 +181,7 @@ class Fault:
             case Kind.NO_CONFIG:
                 listed = occasion.action in (Action.INFO, Action.TREE, Action.PATHS_INFO)
                 return listed or occasion.path in CONFIG_FILES
-            case Kind.TORN:
+            case Kind.TORN | Kind.GARBLED:
                 return occasion.action is Action.RESOLVE and occasion.path.endswith(".json")
             case _:
                 return True

@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from devcluster.hub import answers, listings
 from devcluster.hub.answers import Answer
-from devcluster.hub.contents import RepoFile
+from devcluster.hub.contents import BytesContent, RepoFile
 from devcluster.hub.faults import (
     CONFIG_FILES,
     EVERY_REPOSITORY,
@@ -123,8 +123,11 @@ class Routes:
             case Action.RESOLVE:
                 if occasion.path not in files:
                     return answers.entry_not_found(revision.commit)
+                file = files[occasion.path]
                 torn = any(fault.kind is Kind.TORN for fault in struck)
-                return answers.file_answer(files[occasion.path], revision.commit, request.byte_range, torn=torn)
+                if any(fault.kind is Kind.GARBLED for fault in struck):
+                    file = RepoFile(file.name, BytesContent(b"?" * file.size))
+                return answers.file_answer(file, revision.commit, request.byte_range, torn=torn)
             case Action.TREE:
                 recursive = request.flag("recursive")
                 return answers.json_answer(listings.tree(files, occasion.path, recursive=recursive))

@@ -60,6 +60,10 @@ class HubReason(StrEnum):
     UNREADABLE = "Unreadable"
     """The operating system refuses to read a folder or a file of it. Next: Give this process permission to read it."""
 
+    INTERNAL_ERROR = "InternalError"
+    """Reading the model failed in a way that nobody foresaw: a fault in the operator, whose log has its traceback.
+    Next: Report it; the model is read again after 5 s, and then less and less often."""
+
 
 class HubError(Exception):
     """A model could not be read; ``str()`` gives the cause and the next step.
@@ -318,4 +322,17 @@ class UnreadableError(HubError):
     def __init__(self, path: str, why: str) -> None:
         super().__init__(
             f"{path} cannot be read: {why}.", "Give this process permission to read the folder and its files."
+        )
+
+
+class InternalError(HubError):
+    """Reading failed in a way that nobody foresaw; the cause is the exception that did."""
+
+    reason = HubReason.INTERNAL_ERROR
+    transient = True
+
+    def __init__(self, model: str, cause: BaseException) -> None:
+        super().__init__(
+            f"{model} could not be read: {type(cause).__name__}, which is a fault in the operator.",
+            "Report it with the traceback in the operator's log.",
         )

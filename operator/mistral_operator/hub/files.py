@@ -7,7 +7,7 @@ does for vLLM.
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Final, Protocol
@@ -50,6 +50,9 @@ class ModelFiles(Protocol):
 
     def read(self, name: str, limit: int) -> bytes | None:
         """Return the first ``limit`` bytes of a file, or None if there is no such file."""
+
+    def stream(self, name: str, limit: int) -> Iterator[bytes]:
+        """Yield the first ``limit`` bytes of a file that is there, in pieces."""
 
     def read_range(self, name: str, start: int, length: int) -> bytes:
         """Return ``length`` bytes of a file, fewer at its end."""

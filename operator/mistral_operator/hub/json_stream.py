@@ -74,10 +74,15 @@ def is_count(value: object) -> TypeGuard[int]:
     return type(value) is int and 0 <= value < 2**63
 
 
+def without_controls(text: str) -> str:
+    """Return a text with U+FFFD for what no status can hold, or a terminal acts on; line breaks and tabs stay."""
+    return _CONTROL.sub("\ufffd", _SURROGATE.sub("\ufffd", text))
+
+
 def _plain(value: Any) -> Any:
     match value:
         case str():
-            return _CONTROL.sub("\ufffd", _SURROGATE.sub("\ufffd", value))
+            return without_controls(value)
         case list():
             return [_plain(item) for item in value]
         case dict():

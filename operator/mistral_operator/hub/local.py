@@ -1,12 +1,15 @@
 """Reading a folder: a clone, a snapshot, or what a fine-tuning run has just written; no hub is involved."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Final
 
 from mistral_operator.hub.checkpoint import facts_of
 from mistral_operator.hub.errors import NotAFolderError, UnreadableError
 from mistral_operator.planning.facts import ModelFacts
+
+_READ_BYTES: Final = 1 << 20
 
 
 def read_folder(path: Path, *, written: str | None = None) -> ModelFacts:
@@ -50,6 +53,9 @@ class _Folder:
 
     def read(self, name: str, limit: int) -> bytes:
         return self.read_range(name, 0, limit)
+
+    def stream(self, name: str, limit: int) -> Iterator[bytes]:
+        return (self.read_range(name, at, min(_READ_BYTES, limit - at)) for at in range(0, limit, _READ_BYTES))
 
     def read_range(self, name: str, start: int, length: int) -> bytes:
         path = self._path / name

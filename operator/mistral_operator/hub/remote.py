@@ -6,34 +6,36 @@ revisions.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from huggingface_hub import constants, is_offline_mode
 from huggingface_hub.errors import HFValidationError, RemoteEntryNotFoundError
 from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]  # exported lazily
 
+from mistral_operator.hub.bounded_http import BoundedHttp
 from mistral_operator.hub.cache import FactsCache
 from mistral_operator.hub.checkpoint import facts_of
 from mistral_operator.hub.errors import (
     ACCESS_ADVICE,
-    ConfigTooLargeError,
+    HubError,
+    HubUnreachableError,
+    InternalError,
     InvalidModelIdError,
     OfflineError,
-    UnexpectedAnswerError,
 )
 from mistral_operator.hub.files import CONFIG, PARAMS
-from mistral_operator.hub.json_stream import Bounds, JsonStream, JsonTooLarge, is_count
-from mistral_operator.hub.session import MAX_LISTING_BYTES, HubSession
+from mistral_operator.hub.listing import COMMIT, Listing, read_listing
+from mistral_operator.hub.session import HubSession, refuse_endpoint
 from mistral_operator.hub.translate import Asked, translated
+from mistral_operator.hub.wire import Deadline
 from mistral_operator.planning.facts import ModelFacts
 
-_COMMIT: Final = re.compile(r"[0-9a-f]{40}")
-_READ: Final = frozenset({"sha", "gated", "safetensors"})
-_LISTING_BOUNDS: Final = Bounds(value_bytes=16 << 10, containers=100_000)
-_LONGEST_NAME: Final = 255  # of a file, in characters: no file system has longer ones
+READ_TIMEOUTS: Final = 6
+"""In times of one answer: when a whole read has to be over."""
 _CREDENTIALS: Final = re.compile(r"//[^/@]*@")
 
 
@@ -60,7 +62,7 @@ class HubReader:
     cache_dir : Path, optional
         Where facts are kept by commit; ``HF_ASSETS_CACHE`` when None.
     timeout_seconds : float
-        How long one request may wait for the hub; a read ends at the first that waits longer.
+        How long one answer may take, from the connection to its last byte; a read ends at the first that takes longer.
     offline : bool
         Ask nothing, as ``HF_HUB_OFFLINE=1`` says for the whole process.
     access_advice : str
@@ -74,8 +76,13 @@ class HubReader:
     offline: bool = False
     access_advice: str = ACCESS_ADVICE
 
-    def read(self, model_id: str, revision: str = "main") -> ModelFacts:
+    def read(self, model_id: str, revision: str = "main", *, deadline: Deadline | None = None) -> ModelFacts:
         """Read one revision of one model.
+
+        Parameters
+        ----------
+        deadline
+            When it has to be read; after ``READ_TIMEOUTS`` times the time of one answer when None.
 
         Raises
         ------
@@ -83,13 +90,21 @@ class HubReader:
             Of the class that names the case; nothing is retried, ``transient`` says whether that may help.
         """
         try:
+            return self._read(model_id, revision, deadline or Deadline(READ_TIMEOUTS * self.timeout_seconds))
+        except HubError:
+            raise
+        except Exception as error:
+            raise InternalError(model_id, error) from error
+
+    def _read(self, model_id: str, revision: str, deadline: Deadline) -> ModelFacts:
+        try:
             validate_repo_id(model_id)
         except HFValidationError:
             raise InvalidModelIdError(model_id) from None
         endpoint = endpoint_of(self.endpoint)
         shown = without_credentials(endpoint)
         cache = FactsCache(Path(self.cache_dir or constants.HF_ASSETS_CACHE) / "mistral-operator", shown, model_id)
-        commit = revision if _COMMIT.fullmatch(revision) else None
+        commit = revision if COMMIT.fullmatch(revision) else None
         if self.offline or is_offline_mode():
             commit = commit or cache.commit_of(revision)
             facts = cache.load(commit, revision) if commit else None
@@ -101,15 +116,22 @@ class HubReader:
             return known
 
         asked = Asked(model_id, revision, shown, access_advice=self.access_advice)
-        session = HubSession.open(endpoint, model_id, self.token, self.timeout_seconds)
-        listing = _Listing.fetch(session, asked)
-        known = cache.load(listing.commit, revision)
+        refuse_endpoint(model_id, endpoint, shown)
+        with translated(asked):
+            http = BoundedHttp(deadline, self.timeout_seconds)
+        with closing(http):
+            return self._ask(HubSession.open(endpoint, model_id, self.token, http), asked, cache)
+
+    def _ask(self, session: HubSession, asked: Asked, cache: FactsCache) -> ModelFacts:
+        with translated(asked), session.listing(asked.revision) as answer:
+            listing = read_listing(answer, asked.model)
+        known = cache.load(listing.commit, asked.revision)
         if known is not None:
             if listing.gated:
                 self._check_access(session, known, listing.commit, asked)
-            cache.remember(revision, listing.commit)
+            cache.remember(asked.revision, listing.commit)
             return known
-        facts = facts_of(_Repository(session, listing, asked), revision=revision, commit=listing.commit)
+        facts = facts_of(_Repository(session, listing, asked), revision=asked.revision, commit=listing.commit)
         cache.store(facts)
         return facts
 
@@ -121,66 +143,12 @@ class HubReader:
             session.check_access(file, commit)
 
 
-@dataclass(frozen=True, slots=True)
-class _Listing:
-    """What the hub says about a model at one revision."""
-
-    commit: str
-    gated: bool
-    sizes: Mapping[str, int]  # at the repository's root
-    declared_elements: Mapping[str, int]
-
-    @classmethod
-    def fetch(cls, session: HubSession, asked: Asked) -> "_Listing":
-        with translated(asked):
-            content = session.listing(asked.revision)
-        if len(content) > MAX_LISTING_BYTES:
-            raise ConfigTooLargeError(asked.model, "the list of files", f"{MAX_LISTING_BYTES >> 20} MiB")
-        try:
-            return cls._parse(content)
-        except JsonTooLarge as error:
-            raise UnexpectedAnswerError(asked.model, asked.endpoint, f"of its list of files, {error}") from error
-        except (ValueError, LookupError, TypeError) as error:
-            why = "its description of the model is not the JSON expected"
-            raise UnexpectedAnswerError(asked.model, asked.endpoint, why) from error
-
-    @classmethod
-    def _parse(cls, content: bytes) -> "_Listing":
-        said: dict[str, Any] = {}
-        for name, value in JsonStream([content], _LISTING_BOUNDS).members(_READ.__contains__, in_pieces=("siblings",)):
-            said[name] = _sizes(value) if name == "siblings" else value
-        commit = said["sha"]
-        if not isinstance(commit, str) or not _COMMIT.fullmatch(commit):
-            raise ValueError("sha is no commit")
-        return cls(commit, bool(said.get("gated")), said["siblings"], _elements(said.get("safetensors")))
-
-
-def _sizes(siblings: Iterable[Any]) -> dict[str, int]:
-    """Return the sizes of the files at the root."""
-    sizes: dict[str, int] = {}
-    for file in siblings:
-        name, size = file["rfilename"], file["size"]
-        if not isinstance(name, str) or not is_count(size):
-            raise TypeError("a file has no name or no size")
-        if "/" not in name and len(name) <= _LONGEST_NAME:
-            sizes[name] = size
-    return sizes
-
-
-def _elements(safetensors: object) -> dict[str, int]:
-    """Return what is said about the safetensors files; nothing where it is no count for each dtype."""
-    parameters = safetensors.get("parameters") if isinstance(safetensors, dict) else None
-    if not isinstance(parameters, dict) or not all(is_count(count) for count in parameters.values()):
-        return {}
-    return parameters
-
-
 class _Repository:
     """The files of one commit on a hub, read by request."""
 
     remote = True
 
-    def __init__(self, session: HubSession, listing: _Listing, asked: Asked) -> None:
+    def __init__(self, session: HubSession, listing: Listing, asked: Asked) -> None:
         self.model = asked.model
         self.sizes = listing.sizes
         self.declared_elements = listing.declared_elements
@@ -191,10 +159,29 @@ class _Repository:
     def read(self, name: str, limit: int) -> bytes | None:
         with translated(replace(self._asked, file=name)):
             try:
-                return self._session.read(name, self._commit, limit)
+                content = b"".join(self._session.stream(name, self._commit, limit))
             except RemoteEntryNotFoundError:
                 return None
+        self._expect(name, 0, limit, len(content))
+        return content
+
+    def stream(self, name: str, limit: int) -> Iterator[bytes]:
+        came = 0
+        with translated(replace(self._asked, file=name)):
+            for chunk in self._session.stream(name, self._commit, limit):
+                came += len(chunk)
+                yield chunk
+        self._expect(name, 0, limit, came)
 
     def read_range(self, name: str, start: int, length: int) -> bytes:
         with translated(replace(self._asked, file=name)):
-            return self._session.read_range(name, self._commit, start, length)
+            content = b"".join(self._session.stream_range(name, self._commit, start, length))
+        self._expect(name, start, length, len(content))
+        return content
+
+    def _expect(self, name: str, start: int, length: int, came: int) -> None:
+        """Refuse an answer shorter than the file is: it was lost on its way, and the next may be whole."""
+        expected = min(length, self.sizes[name] - start)
+        if came < expected:
+            why = f"{name} ended after {came:,} of {expected:,} bytes"
+            raise HubUnreachableError(self.model, self._asked.endpoint, why)

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from huggingface_hub.errors import (
     DisabledRepoError,
@@ -22,7 +22,9 @@ from huggingface_hub.errors import (
 )
 from huggingface_hub.utils import parse_ratelimit_headers  # type: ignore[attr-defined]  # exported lazily
 
+from mistral_operator.api.plain_text import plain_text
 from mistral_operator.api.shortening import shortened
+from mistral_operator.hub.bounded_http import HttpFailed, HttpUnexpected
 from mistral_operator.hub.errors import (
     ACCESS_ADVICE,
     BadTokenError,
@@ -31,7 +33,6 @@ from mistral_operator.hub.errors import (
     GatedError,
     HubError,
     HubUnreachableError,
-    InvalidEndpointError,
     NotFoundOrNoAccessError,
     OfflineError,
     RateLimitedError,
@@ -39,12 +40,6 @@ from mistral_operator.hub.errors import (
     TornWeightsError,
     UnexpectedAnswerError,
 )
-
-if TYPE_CHECKING:
-    import httpx2 as httpx
-else:
-    # huggingface_hub's promise to libraries built on it: whichever HTTP client this release of it uses
-    from huggingface_hub.utils import httpx
 
 _WAIT: Final = re.compile("[0-9]{1,8}")  # seconds; a longer wait is none
 _LONGEST_WAIT_SECONDS: Final = 99_999_999
@@ -72,13 +67,10 @@ def translated(asked: Asked) -> Generator[None]:
         raise _from_answer(error, asked) from None
     except OfflineModeIsEnabled as error:
         raise OfflineError(asked.model, asked.revision) from error
-    except (httpx.UnsupportedProtocol, httpx.InvalidURL) as error:
-        raise InvalidEndpointError(asked.model, asked.endpoint) from error
-    except httpx.TimeoutException as error:
-        raise HubUnreachableError(asked.model, asked.endpoint, "it did not answer in time") from error
-    except httpx.RequestError as error:
-        why = str(error).rstrip(".") or type(error).__name__
-        raise HubUnreachableError(asked.model, asked.endpoint, why) from error
+    except HttpFailed as error:
+        raise HubUnreachableError(asked.model, asked.endpoint, str(error)) from error
+    except HttpUnexpected as error:
+        raise UnexpectedAnswerError(asked.model, asked.endpoint, str(error)) from error
     except (OSError, ValueError) as error:
         # the client cannot even be set up: a proxy's URL that is none, a file of certificates that is missing
         why = f"no request can be made ({type(error).__name__}: {error})"
@@ -151,7 +143,7 @@ def _token_sent(error: HfHubHTTPError) -> bool:
 
 def _status_and_words(error: HfHubHTTPError) -> str:
     status = f"HTTP status {error.response.status_code}"
-    words = shortened(" ".join((error.server_message or "").split()).rstrip("."), _LONGEST)
+    words = shortened(plain_text(error.server_message or "").rstrip("."), _LONGEST)
     return f"{status}: {words}" if words else status
 
 

@@ -77,13 +77,12 @@ def _indexed_bytes(files: ModelFiles, index: str, names: tuple[str, ...]) -> int
     """
     if not 0 <= files.sizes.get(index, -1) <= MAX_INDEX_BYTES:
         return None
-    content = files.read(index, MAX_INDEX_BYTES)
-    if content is None:
-        return None
     metadata: object = None
     try:
         # the names of its tensors, which nearly all of it is, are gone over and not kept
-        for _, value in JsonStream([content], _INDEX_BOUNDS).members(lambda name: name == "metadata"):
+        for _, value in JsonStream(files.stream(index, files.sizes[index]), _INDEX_BOUNDS).members(
+            lambda name: name == "metadata"
+        ):
             metadata = value
     except JsonTooLarge:
         return None

@@ -52,6 +52,7 @@ class Fault:
     message: str = "the server is ill"
     times: float = 1  # how many more requests
     plural: str | None = None  # of one kind alone
+    namespace: str | None = None  # in one namespace alone
     hangs: bool = False  # no answer at all
     seconds: float = 0  # how late the answer is
     raw: bytes | None = None  # this instead of a Status
@@ -60,7 +61,12 @@ class Fault:
 
     def strikes(self, method: str, place: Place) -> bool:
         """Tell whether a request is affected."""
-        return self.times > 0 and self.method in ("*", method) and self.plural in (None, place.plural)
+        return (
+            self.times > 0
+            and self.method in ("*", method)
+            and self.plural in (None, place.plural)
+            and self.namespace in (None, place.namespace)
+        )
 
 
 class Request(NamedTuple):

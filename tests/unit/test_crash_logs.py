@@ -14,6 +14,7 @@ from mistral_operator.controller.keys import Key
 from unit.api_server import ApiServer, Body, Fault, on_server
 from unit.logs import captured_log
 from unit.pods import ended, pod
+from unit.virtual_time import now
 
 LOG = (Path(__file__).parent / "vllm_logs" / "kv_cache_too_small.log").read_bytes()
 OWNER = Key("ns", "m")
@@ -52,7 +53,7 @@ async def world(server: ApiServer) -> AsyncIterator[World]:
     """Read logs."""
     due: asyncio.Queue[Key] = asyncio.Queue()
     log, _ = captured_log()
-    logs = CrashLogs(await server.cluster(), due.put_nowait, log)
+    logs = CrashLogs(await server.cluster(), due.put_nowait, now, log)
     reading = asyncio.create_task(logs.run())
     yield World(server, logs, due)
     reading.cancel()
@@ -137,17 +138,53 @@ def test_a_kubelet_that_does_not_answer() -> None:
     """It holds up neither a reconcile nor, for long, other logs."""
 
     async def test(server: ApiServer) -> None:
-        server.faults.append(Fault("GET", hangs=True, plural="pods", times=4))
+        server.faults.append(Fault("GET", hangs=True, plural="pods", times=3))
         server.faults.append(Fault("GET", 200, raw=LOG, plural="pods"))
         async with world(server) as at:
-            pods = [crashed(f"m-{number}") for number in range(5)]
-            assert len(at.logs.look(OWNER, pods).unread) == 5
+            pods = [crashed(f"m-{number}") for number in range(4)]
+            assert len(at.logs.look(OWNER, pods).unread) == 4
             begun = asyncio.get_running_loop().time()
             for _ in pods:
                 await at.read()
             assert asyncio.get_running_loop().time() - begun < 11
             causes = at.logs.look(OWNER, pods)
             assert (len(causes.found), causes.unread) == (1, frozenset())
+
+    on_server(test)
+
+
+def test_a_namespace_whose_logs_take_long_holds_up_no_other() -> None:
+    """Pods of one hang and are many; another's log is read at once, before all of those that came earlier."""
+
+    async def test(server: ApiServer) -> None:
+        server.faults.append(Fault("GET", hangs=True, plural="pods", namespace="slow", times=1000))
+        server.faults.append(Fault("GET", 200, raw=LOG, plural="pods"))
+        async with world(server) as at:
+            slow = [crashed(f"slow-{number}") for number in range(100)]
+            for body in slow:
+                body["metadata"]["namespace"] = "slow"
+            at.logs.look(Key("slow", "m"), slow)
+            begun = asyncio.get_running_loop().time()
+            while len(server.requests) < 3:
+                await asyncio.sleep(0.01)
+            at.logs.look(OWNER, [crashed()])
+            assert await at.read() == OWNER
+            assert at.logs.look(OWNER, [crashed()]).found
+            assert asyncio.get_running_loop().time() - begun < 10
+
+    on_server(test)
+
+
+def test_a_log_of_more_lines_than_were_asked_for() -> None:
+    """Of those that the kubelet should not have sent nothing is read."""
+
+    async def test(server: ApiServer) -> None:
+        server.faults.append(Fault("GET", 200, raw=LOG + b"\n" * 100_000, plural="pods"))
+        async with world(server) as at:
+            at.logs.look(OWNER, [crashed()])
+            await at.read()
+            (cause,) = at.logs.look(OWNER, [crashed()]).found.values()
+            assert cause == "vLLM ended with exit code 1 and said nothing"
 
     on_server(test)
 
@@ -170,7 +207,7 @@ def test_a_fault_ends_no_others_reading() -> None:
         log, told = captured_log()
         server.faults.append(Fault("GET", 200, raw=LOG, plural="pods"))
         async with ApiClient(Configuration(host=server.url)) as client:
-            logs = CrashLogs(Faulty(client), due.put_nowait, log)
+            logs = CrashLogs(Faulty(client), due.put_nowait, now, log)
             reading = asyncio.create_task(logs.run())
             for name in ("m-1", "m-2"):
                 logs.look(Key("ns", name), [crashed(name)])

@@ -1,6 +1,8 @@
 """The work queue: nothing is lost, nothing is done twice at once, and what fails waits longer each time."""
 
 import asyncio
+import itertools
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -63,6 +65,78 @@ def test_a_key_waits_once(causes: list[Cause], strongest: Cause, active: bool) -
         if active:
             queue.done(A)
         assert await taken(queue) == [(A, strongest)]
+
+    run(main())
+
+
+def test_namespaces_are_served_in_turn() -> None:
+    """One that wants thousands of keys worked on is no reason for another's one to wait for them; each is in order."""
+
+    async def main() -> None:
+        queue = WorkQueue(now)
+        many = [Key("many", str(number)) for number in range(10_000)]
+        for key in [*many, Key("few", "a"), Key("few", "b"), Key("one", "a")]:
+            queue.add(key, Cause.DUE)
+        assert len(queue) == 10_003
+        found = [key for key, _ in await taken(queue)]
+        assert found[:6] == [many[0], Key("few", "a"), Key("one", "a"), many[1], Key("few", "b"), many[2]]
+        assert found[6:] == many[3:]
+        assert len(queue) == 0
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    ("workers", "namespaces", "held"),
+    [
+        pytest.param(16, 1, [12], id="one of them alone"),
+        pytest.param(16, 2, [7, 7], id="two"),
+        pytest.param(16, 3, [5, 5, 5], id="three"),
+        pytest.param(8, 1, [6], id="a pool of eight"),
+        pytest.param(4, 1, [3], id="a pool of four"),
+        pytest.param(1, 1, [1], id="a single worker"),
+    ],
+)
+def test_a_share_is_kept_free(workers: int, namespaces: int, held: list[int]) -> None:
+    """Keys that never end hold so many workers, and there is one for whoever comes."""
+
+    async def main() -> None:
+        queue = WorkQueue(now, workers)
+        for number, namespace in itertools.product(range(100), range(namespaces)):
+            queue.add(Key(str(namespace), str(number)), Cause.DUE)
+        workers_busy = [asyncio.create_task(queue.take()) for _ in range(workers)]
+        await asyncio.sleep(1)
+        found = [task.result()[0] for task in workers_busy if task.done()]
+        assert sorted(Counter(key.namespace for key in found).values()) == held
+        if len(found) < workers:
+            queue.add(Key("another", "a"), Cause.DUE)
+            await asyncio.sleep(1)
+            assert ("another", "a") in [task.result()[0] for task in workers_busy if task.done()]
+
+    run(main())
+
+
+def test_a_namespace_at_its_limit_goes_on_when_a_key_is_done() -> None:
+    """Whoever waits hears of it, although nothing new was added; nobody else's key is lost meanwhile."""
+
+    async def main() -> None:
+        queue, done = WorkQueue(now, 4), []
+
+        async def worker() -> None:
+            while True:
+                key, _ = await queue.take()
+                await asyncio.sleep(10)
+                done.append(key)
+                queue.done(key)
+
+        tasks = [asyncio.create_task(worker()) for _ in range(4)]
+        for number in range(30):
+            queue.add(Key("ns", str(number)), Cause.DUE)
+        await asyncio.sleep(101)
+        assert len(done) == 30  # three at a time
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
 
     run(main())
 
@@ -261,7 +335,8 @@ def _containers(queue: WorkQueue) -> list[Any]:
 
 
 _SECONDS = st.sampled_from([0.0, 0.1, 0.5, 1.0, 3.0])
-_WISHES = st.lists(st.tuples(_SECONDS, st.sampled_from([A, B, C]), st.one_of(st.none(), _SECONDS)), max_size=12)
+_KEYS = [A, B, C, Key("other", "a"), Key("other", "b")]
+_WISHES = st.lists(st.tuples(_SECONDS, st.sampled_from(_KEYS), st.one_of(st.none(), _SECONDS)), max_size=12)
 
 
 @settings(max_examples=60, deadline=None)
@@ -282,7 +357,7 @@ def test_nothing_is_lost(wishes: list[tuple[float, Key, float | None]], workers:
             queue.done(key)
 
     async def main() -> None:
-        queue, busy = WorkQueue(now), set[Key]()
+        queue, busy = WorkQueue(now, workers), set[Key]()
         tasks = [asyncio.create_task(worker(queue, busy)) for _ in range(workers)]
         later: dict[Key, float] = {}
         for pause, key, after in wishes:

@@ -126,7 +126,7 @@ def on(tmp_path: Path) -> Iterator[On]:
                             metrics=metrics,
                             log=log,
                         ),
-                        crash_logs=CrashLogs(cluster, lambda _: None, log),
+                        crash_logs=CrashLogs(cluster, lambda _: None, clock, log),
                         defaults=DEFAULTS,
                         profiles=(),
                         identity="operator-1",

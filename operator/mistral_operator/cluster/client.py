@@ -23,6 +23,7 @@ Manifest = dict[str, Any]
 # with its charset, or the client would write the body itself, and as ASCII
 _APPLY: Final = "application/apply-patch+yaml; charset=utf-8"
 _PAGE: Final = 500
+_LONGEST_LOG_BYTES: Final = 16 * 1024 * 1024  # 300 lines of a log are 5 MiB at most: the runtime parts them at 16 KiB
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=30)
 
 
@@ -130,6 +131,8 @@ class Cluster:
     async def end_of_text(self, path: str, query: Mapping[str, str], limit_bytes: int) -> str:
         """Return the last bytes of what is no object: a log, of which no more than about twice as many are held.
 
+        Of one that goes on for more than 16 MiB the rest is not read.
+
         Raises
         ------
         ClusterError
@@ -176,10 +179,14 @@ class Cluster:
 
 
 async def _end(response: aiohttp.ClientResponse, limit_bytes: int) -> bytes:
-    content = bytearray()
+    content, read_bytes = bytearray(), 0
     async for chunk in response.content.iter_any():
         content += chunk
         del content[:-limit_bytes]
+        read_bytes += len(chunk)
+        if read_bytes > _LONGEST_LOG_BYTES:
+            response.close()
+            break
     return bytes(content)
 
 

@@ -73,7 +73,7 @@ class _Shared:
         self.metrics = Metrics()
         self.store = Store(time.monotonic)
         self.cluster = Cluster(client, on_answer=self._answered)
-        self.queue = WorkQueue(time.monotonic)
+        self.queue = WorkQueue(time.monotonic, settings.workers)
         self.elector = Elector(self.cluster, settings.lease, settings.identity, time.monotonic, log)
         # what the leader does goes through a client of its own, which looks at the lease before each write
         self.leaders_cluster = Cluster(client, on_answer=self._answered, may_write=lambda: self.elector.leading)
@@ -103,7 +103,9 @@ async def _operate(shared: _Shared, nodes: Nodes, stop: asyncio.Event, runner: w
     endpoint = shared.settings.defaults.hf_endpoint
     with closing(Models(tokens, shared.settings.hub, endpoint, time.monotonic, shared.metrics)) as models:
         verification = _verification(shared)
-        logs = CrashLogs(shared.leaders_cluster, lambda key: shared.queue.add(key, Cause.DUE), shared.log)
+        logs = CrashLogs(
+            shared.leaders_cluster, lambda key: shared.queue.add(key, Cause.DUE), time.monotonic, shared.log
+        )
         reconciler = _reconciler(shared, nodes, models, verification, logs)
         leading = asyncio.create_task(
             shared.elector.run(lambda: _lead(shared, watches, reconciler, verification, logs)), name="lead"

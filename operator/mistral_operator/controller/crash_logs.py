@@ -1,11 +1,14 @@
 """Logs of vLLM's last run, for images that do not write down themselves why it ended: read once for each crash.
 
 A reconcile looks at what is known and goes on; a small pool of workers reads, each log bounded in lines, bytes and
-time, and makes the object due when a cause was found. What is kept of a log is one sentence or a few.
+time, and makes the object due when a cause was found. What is kept of a log is one sentence or a few. Namespaces are
+served in turn and none holds the whole pool; logs are understood in a thread, for 128 KiB of them keep a core busy for
+up to some tenths of a second.
 """
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -15,6 +18,7 @@ from mistral_operator.cluster.client import Cluster
 from mistral_operator.cluster.errors import ClusterError
 from mistral_operator.cluster.resources import PODS
 from mistral_operator.controller.keys import Key
+from mistral_operator.controller.queue import Cause, WorkQueue
 from mistral_operator.controller.store import Body
 from mistral_operator.status.diagnosis import LogWanted, log_wanted
 from mistral_operator.status.observed import is_leaving
@@ -51,17 +55,23 @@ class CrashLogs:
     ----------
     want
         Is told the key of each object of whose pods a log has been read.
+    clock
+        Monotonic seconds.
     """
 
-    def __init__(self, cluster: Cluster, want: Callable[[Key], None], log: FilteringBoundLogger) -> None:
+    def __init__(
+        self, cluster: Cluster, want: Callable[[Key], None], clock: Callable[[], float], log: FilteringBoundLogger
+    ) -> None:
         self._cluster = cluster
         self._want = want
+        self._clock = clock
         self._log = log
         self.reset()
 
     def reset(self) -> None:
         """Believe nothing of before: another process may have led in between."""
-        self._queue: asyncio.Queue[tuple[Key, str, LogWanted]] = asyncio.Queue()
+        self._queue = WorkQueue(self._clock, _PARALLEL)
+        self._unread: dict[Key, tuple[Key, str]] = {}  # pod -> owner and uid, of those in the queue
         self._pods: dict[Key, dict[str, _Pod]] = {}  # owner -> uid -> pod
 
     def forget(self, owner: Key) -> None:
@@ -79,7 +89,8 @@ class CrashLogs:
             pod = before.get(uid)
             if pod is None or pod.wanted.run != wanted.run:
                 pod = _Pod(Key.of(body), wanted, None if pod is None else pod.cause)
-                self._queue.put_nowait((owner, uid, wanted))
+                self._unread[pod.pod] = owner, uid
+                self._queue.add(pod.pod, Cause.DUE)
             pod.wanted = wanted
             known[uid] = pod
         if known:
@@ -91,22 +102,33 @@ class CrashLogs:
 
     async def run(self) -> None:
         """Read until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            for _ in range(_PARALLEL):
-                group.create_task(self._worker())
+        thread = ThreadPoolExecutor(1, thread_name_prefix="logs")
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(_PARALLEL):
+                    group.create_task(self._worker(thread))
+        finally:
+            thread.shutdown(wait=False, cancel_futures=True)
 
-    async def _worker(self) -> None:
+    async def _worker(self, thread: ThreadPoolExecutor) -> None:
         while True:
-            owner, uid, wanted = await self._queue.get()
-            pod = self._pods.get(owner, {}).get(uid)
-            if pod is None or pod.read or pod.wanted.run != wanted.run:
-                continue  # it is gone, or has ended again
-            cause = await self._read(pod)
-            if self._pods.get(owner, {}).get(uid) is pod:
-                pod.cause, pod.read = cause, True
-                self._want(owner)
+            key, _ = await self._queue.take()
+            try:
+                await self._one(key, thread)
+            finally:
+                self._queue.done(key)
 
-    async def _read(self, pod: _Pod) -> str:
+    async def _one(self, key: Key, thread: ThreadPoolExecutor) -> None:
+        owner, uid = self._unread.pop(key, (None, None))
+        pod = self._pods.get(owner, {}).get(uid)
+        if pod is None or pod.read:
+            return  # it is gone, or has not ended since
+        cause = await self._read(pod, thread)
+        if self._pods.get(owner, {}).get(uid) is pod:
+            pod.cause, pod.read = cause, True
+            self._want(owner)
+
+    async def _read(self, pod: _Pod, thread: ThreadPoolExecutor) -> str:
         """Return why a run ended, empty where its log says nothing; where it cannot be read, what is known already.
 
         A log that nobody foresaw does not end the others' reading, and the process with it. The query has no
@@ -120,9 +142,15 @@ class CrashLogs:
         try:
             async with asyncio.timeout(_TIMEOUT_SECONDS):
                 text = await self._cluster.end_of_text(PODS.path(pod.pod.namespace, pod.pod.name, "log"), query, _BYTES)
-            return root_cause(text, pod.wanted.exit_code)[:_KEPT] if text.strip() else ""
+            return await asyncio.get_running_loop().run_in_executor(thread, _cause_in, text, pod.wanted.exit_code)
         except (ClusterError, TimeoutError) as error:
             self._log.debug("a log could not be read", pod=str(pod.pod), error=str(error))
         except Exception:  # noqa: BLE001 - told with its traceback, and other logs are read all the same
             self._log.exception("could not read a log: this is a fault in the operator", pod=str(pod.pod))
         return pod.cause or ""
+
+
+def _cause_in(text: str, exit_code: int) -> str:
+    """Return why a run ended; the number of lines is the kubelet's to keep, and another's may not."""
+    lines = text.rsplit("\n", _LINES + 1)[-_LINES - 1 :]
+    return root_cause("\n".join(lines), exit_code)[:_KEPT] if text.strip() else ""

@@ -1,12 +1,21 @@
 """The work queue: each key once, one worker per key, exponential backoff per key, and "not before".
 
 The semantics are client-go's: a key that is added while it is being worked on is worked on once more afterwards.
+
+Namespaces are served in turn, and none may hold all the workers: one whose keys take long (a hub that trickles, pods
+that do not answer) leaves some to the others. A worker cannot be taken back, so the share is kept free before anybody
+asks for it: a namespace gets another worker only while it holds less than ``_SHARE`` times as many as are free. One
+namespace alone gets three quarters of the workers, two get three sevenths each, and so on: with n of them at their
+limit, 1 in 3n + 1 is still free for the next one to come (the dynamic thresholds of Choudhury and Hahne, "Dynamic
+queue length thresholds for shared-memory packet switches", 1998).
 """
 
 import asyncio
 import heapq
 import itertools
+from collections import Counter, OrderedDict, deque
 from collections.abc import Callable
+from contextlib import suppress
 from enum import IntEnum
 from typing import Final
 
@@ -16,6 +25,7 @@ from mistral_operator.controller.keys import Key
 _BACKOFF_FIRST_SECONDS: Final = 0.1
 _BACKOFF_MOST_SECONDS: Final = 30.0
 _SUPERSEDED: Final = 64  # wishes that no longer count and are kept until they would be due
+_SHARE: Final = 3  # how many workers a namespace may hold for each that is free
 
 
 class Cause(IntEnum):
@@ -32,27 +42,39 @@ class WorkQueue:
     ----------
     clock
         Monotonic seconds.
+    workers
+        How many take keys, which namespaces share; None for no limit.
     """
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self, clock: Callable[[], float], workers: int | None = None) -> None:
         self._clock = clock
-        self._queued: dict[Key, Cause] = {}  # in order of arrival
+        self._workers = workers
+        # by namespace, the one that is served next first; keys of one in order of arrival. OrderedDict, because finding
+        # the first key of a dict whose first keys were removed takes as long as there were keys
+        self._queued: OrderedDict[str, OrderedDict[Key, Cause]] = OrderedDict()
+        self._waiting = 0  # keys in _queued
         self._active: dict[Key, float] = {}  # key -> since when
+        self._held: Counter[str] = Counter()  # namespace -> active keys
         self._dirty: dict[Key, Cause] = {}  # added while active
         self._failures: dict[Key, int] = {}
         self._later: list[tuple[float, int, Key]] = []
         self._due: dict[Key, float] = {}  # what of _later still counts
         self._count = itertools.count()
-        self._wake = asyncio.Event()
+        self._takers: deque[asyncio.Future[None]] = deque()  # workers that wait for a key
+        self._timer: asyncio.TimerHandle | None = None  # for the first of _later
 
     def __len__(self) -> int:
-        return len(self._queued) + len(self._dirty)
+        return self._waiting + len(self._dirty)
 
     def add(self, key: Key, cause: Cause) -> None:
         """Want a key to be worked on as soon as may be."""
-        waiting = self._dirty if key in self._active else self._queued
+        if key in self._active:
+            self._dirty[key] = max(cause, self._dirty.get(key, cause))
+            return
+        waiting = self._queued.setdefault(key.namespace, OrderedDict())
+        self._waiting += key not in waiting
         waiting[key] = max(cause, waiting.get(key, cause))
-        self._wake.set()
+        self._wake_one()
 
     def add_after(self, key: Key, seconds: float) -> None:
         """Want a key to be worked on in a while; of several wishes for one key the last counts."""
@@ -62,7 +84,8 @@ class WorkQueue:
         if len(self._later) > 2 * len(self._due) + _SUPERSEDED:
             self._later = [wish for wish in self._later if self._due.get(wish[2]) == wish[0]]
             heapq.heapify(self._later)
-        self._wake.set()
+        if self._timer is None or self._later[0][0] == due:
+            self._set_timer()
 
     def retry(self, key: Key) -> float:
         """Want a failed key to be worked on again, each time later than the last; return in how many seconds."""
@@ -83,24 +106,59 @@ class WorkQueue:
 
     async def take(self) -> tuple[Key, Cause]:
         """Wait for a key; it is this caller's alone until :meth:`done`."""
-        while True:
-            self._promote()
-            if self._queued:
-                key = next(iter(self._queued))
-                cause = self._queued.pop(key)
-                self._active[key] = self._clock()
-                return key, cause
+        while (namespace := self._next_namespace()) is None:
             await self._wait()
+        taken = self._take_first(namespace)
+        self._wake_one()  # whoever waits may have been told of the key that has just been taken
+        return taken
 
     def done(self, key: Key) -> None:
         """Give a key back."""
-        self._active.pop(key, None)
+        if self._active.pop(key, None) is None:
+            return
+        self._held[key.namespace] -= 1
+        if not self._held[key.namespace]:
+            del self._held[key.namespace]
         if key in self._dirty:
             self.add(key, self._dirty.pop(key))
+        self._wake_one()  # a namespace that was at its limit may go on
 
     def longest_active_seconds(self) -> float:
         """Return how long the slowest worker has been on its key."""
         return max((self._clock() - since for since in self._active.values()), default=0.0)
+
+    def _next_namespace(self) -> str | None:
+        """Return the namespace whose turn it is, of those that may have another worker.
+
+        Those that may not are stepped over: they hold a worker each, so that there are no more of them than workers.
+        """
+        return next((namespace for namespace in self._queued if self._may_have_more(namespace)), None)
+
+    def _may_have_more(self, namespace: str) -> bool:
+        if self._workers is None:
+            return True
+        return self._held[namespace] < max(1, _SHARE * (self._workers - len(self._active)))
+
+    def _take_first(self, namespace: str) -> tuple[Key, Cause]:
+        """Take a namespace's first key; its next one waits for the turn of all others."""
+        waiting = self._queued[namespace]
+        key, cause = waiting.popitem(last=False)
+        self._waiting -= 1
+        if waiting:
+            self._queued.move_to_end(namespace)
+        else:
+            del self._queued[namespace]
+        self._active[key] = self._clock()
+        self._held[namespace] += 1
+        return key, cause
+
+    def _set_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = None
+        if self._later:
+            seconds = max(0.0, self._later[0][0] - self._clock())
+            self._timer = asyncio.get_running_loop().call_later(seconds, self._promote)
 
     def _promote(self) -> None:
         """Move what is due from later to now."""
@@ -110,12 +168,24 @@ class WorkQueue:
             if self._due.get(key) == due:
                 del self._due[key]
                 self.add(key, Cause.DUE)
+        self._set_timer()
 
     async def _wait(self) -> None:
-        self._wake.clear()
-        seconds = self._later[0][0] - self._clock() if self._later else None
+        """Wait until there may be a key for this caller."""
+        waker = asyncio.get_running_loop().create_future()
+        self._takers.append(waker)
         try:
-            async with asyncio.timeout(seconds):
-                await self._wake.wait()
-        except TimeoutError:
-            return
+            await waker
+        except asyncio.CancelledError:
+            with suppress(ValueError):
+                self._takers.remove(waker)
+            self._wake_one()  # the key that it may have been woken for is another's
+            raise
+
+    def _wake_one(self) -> None:
+        """Wake one of those who wait, if there is a key for it."""
+        while self._takers and self._next_namespace() is not None:
+            waker = self._takers.popleft()
+            if not waker.done():  # as that of a worker that is being cancelled is
+                waker.set_result(None)
+                return

@@ -94,7 +94,7 @@ class Verification:
 
     def reset(self) -> None:
         """Believe nothing of before: another process may have led in between."""
-        self._queue = WorkQueue(self._clock)
+        self._queue = WorkQueue(self._clock, self._settings.parallel)
         self._pods: dict[Key, _Pod] = {}
         self._pods_of: dict[Key, frozenset[Key]] = {}
 

@@ -2,13 +2,16 @@
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import replace
+from typing import Final
 
 import aiohttp
 import pytest
 
 from mistral_operator.cluster.resources import PODS
+from mistral_operator.controller.connections import Bounds
 from mistral_operator.controller.health import Health, NoPortError, serve
 from mistral_operator.controller.keys import Key
 from mistral_operator.controller.metrics import Metrics
@@ -20,6 +23,7 @@ from unit.virtual_time import now, run
 
 SETTINGS = Settings(DEFAULTS)
 KEY = Key("ns", "m")
+REQUEST: Final = b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n"
 
 
 class Process:
@@ -116,6 +120,136 @@ def test_a_quiet_cluster() -> None:
         assert process.health.ill() is None
 
     run(main())
+
+
+@asynccontextmanager
+async def listening(bounds: Bounds) -> AsyncIterator[tuple[str, int]]:
+    """Listen; yield where."""
+    process = Process()
+    runner = await serve(process.health, process.metrics, "127.0.0.1", 0, bounds)
+    try:
+        yield runner.addresses[0]
+    finally:
+        await runner.cleanup()
+
+
+class Client:
+    """One raw connection to the port."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+
+    @classmethod
+    async def connect(cls, where: tuple[str, int], said: bytes = b"", address: str = "127.0.0.1") -> "Client":
+        """Connect from an address, and say something."""
+        reader, writer = await asyncio.open_connection(*where, local_addr=(address, 0))
+        writer.write(said)
+        return cls(reader, writer)
+
+    async def rest(self) -> bytes:
+        """Return what comes until the other side closes."""
+        try:
+            async with asyncio.timeout(30):
+                return await self.reader.read()
+        except ConnectionError:
+            return b""
+        finally:
+            self.writer.close()
+
+
+async def is_well(where: tuple[str, int], address: str = "127.0.0.1") -> bool:
+    """Ask as the kubelet does."""
+    answer = await (await Client.connect(where, REQUEST, address)).rest()
+    return answer.startswith(b"HTTP/1.1 200 OK\r\n") and answer.endswith(b"ok\n")
+
+
+@pytest.mark.parametrize("half", [b"", b"GET /heal", b"GET /healthz HTTP/1.1\r\nHost: a\r\nX: "])
+def test_half_open_connections_keep_nobody_out(half: bytes) -> None:
+    """Of two thousand as many are kept as one address may have; whoever asks is answered, from there or elsewhere."""
+
+    async def main() -> None:
+        bounds = replace(Bounds(), seconds=3600)
+        async with listening(bounds) as where:
+            clients = [await Client.connect(where, half) for _ in range(2000)]
+            assert await is_well(where)
+            assert await is_well(where, "127.0.0.2")
+            closed = [client.rest() for client in clients[: 2001 - bounds.connections_per_address]]
+            assert set(await asyncio.gather(*closed)) == {b""}
+            assert not any(client.reader.at_eof() for client in clients[2001 - bounds.connections_per_address :])
+            for client in clients:
+                client.writer.close()
+
+    asyncio.run(main())
+
+
+def test_many_addresses_share_the_port() -> None:
+    """Where all of it is used, the address that has most connections loses its oldest."""
+
+    async def main() -> None:
+        async with listening(Bounds(seconds=3600, connections=8, connections_per_address=6)) as where:
+            greedy = [await Client.connect(where, b"GET", "127.0.0.2") for _ in range(6)]
+            modest = [await Client.connect(where, b"GET", f"127.0.1.{number}") for number in range(1, 6)]
+            assert await is_well(where)
+            closed = [client.rest() for client in greedy[:4]]
+            assert await asyncio.gather(*closed) == [b""] * 4
+            assert not any(client.reader.at_eof() for client in (*greedy[4:], *modest))
+            for client in (*greedy, *modest):
+                client.writer.close()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        pytest.param(b"", id="nothing"),
+        pytest.param(b"GET /healthz HTTP/1.1\r\n", id="half a request"),
+        pytest.param(b"POST /healthz HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n1", id="half a body"),
+    ],
+)
+def test_a_request_that_takes_long(said: bytes) -> None:
+    """Its connection is closed when its time is over."""
+
+    async def main() -> None:
+        async with listening(Bounds(seconds=0.2)) as where:
+            client = await Client.connect(where, said)
+            assert b"200" not in await client.rest()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        pytest.param(b"GET /" + b"a" * 20_000, id="a long line"),
+        pytest.param(b"GET / HTTP/1.1\r\n" + b"a: b\r\n" * 5_000, id="many headers"),
+        pytest.param(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 99999\r\n\r\n" + b"x" * 99999, id="a long body"),
+        pytest.param(b"\x16\x03\x01\x02\x00\x01\x00" + b"\x00" * 20_000, id="TLS"),
+    ],
+)
+def test_a_request_that_is_too_long(said: bytes) -> None:
+    """Its connection is closed, and the next request is answered."""
+
+    async def main() -> None:
+        async with listening(Bounds(seconds=3600)) as where:
+            client = await Client.connect(where, said)
+            assert b"200" not in await client.rest()
+            assert await is_well(where)
+
+    asyncio.run(main())
+
+
+def test_a_connection_carries_one_request() -> None:
+    """Of several that come at once the first is answered: each would be a whole page of metrics."""
+
+    async def main() -> None:
+        async with listening(Bounds(seconds=3600)) as where:
+            client = await Client.connect(where, REQUEST * 100)
+            answer = await client.rest()
+            assert (answer.count(b"HTTP/1.1 200"), answer.count(b"Connection: close")) == (1, 1)
+
+    asyncio.run(main())
 
 
 Ask = Callable[[str], Awaitable[tuple[int, str]]]

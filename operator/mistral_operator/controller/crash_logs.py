@@ -119,7 +119,7 @@ class CrashLogs:
                 self._queue.done(key)
 
     async def _one(self, key: Key, thread: ThreadPoolExecutor) -> None:
-        owner, uid = self._unread.pop(key, (None, None))
+        owner, uid = self._unread.pop(key, (key, ""))
         pod = self._pods.get(owner, {}).get(uid)
         if pod is None or pod.read:
             return  # it is gone, or has not ended since

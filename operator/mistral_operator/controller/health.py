@@ -1,13 +1,20 @@
-"""What the kubelet and Prometheus ask: one port for /healthz, /readyz and /metrics."""
+"""What the kubelet and Prometheus ask: one port for /healthz, /readyz and /metrics, open to every pod of the cluster.
+
+Each connection carries one request, as the kubelet's do: there is nothing to keep open between scrapes.
+"""
 
 from collections.abc import Callable
+from typing import Final
 
 from aiohttp import web
 
+from mistral_operator.controller.connections import BoundedSite, Bounds
 from mistral_operator.controller.metrics import Metrics
 from mistral_operator.controller.queue import WorkQueue
 from mistral_operator.controller.settings import Settings
 from mistral_operator.controller.store import Store
+
+_BOUNDS: Final = Bounds()
 
 
 class NoPortError(Exception):
@@ -49,7 +56,7 @@ class Health:
         return len(self._queue) if self._leading() else 0
 
 
-async def serve(health: Health, metrics: Metrics, host: str, port: int) -> web.AppRunner:
+async def serve(health: Health, metrics: Metrics, host: str, port: int, bounds: Bounds = _BOUNDS) -> web.AppRunner:
     """Answer until the returned runner is cleaned up.
 
     Raises
@@ -70,10 +77,11 @@ async def serve(health: Health, metrics: Metrics, host: str, port: int) -> web.A
 
     app = web.Application()
     app.add_routes([web.get("/healthz", healthz), web.get("/readyz", readyz), web.get("/metrics", show_metrics)])
-    runner = web.AppRunner(app, access_log=None)
+    app.on_response_prepare.append(_end_connection)
+    runner = web.AppRunner(app, access_log=None, lingering_time=0)
     await runner.setup()
     try:
-        await web.TCPSite(runner, host, port).start()
+        await BoundedSite(runner, host, port, bounds).start()
     except OSError as error:
         await runner.cleanup()
         raise NoPortError(
@@ -81,6 +89,11 @@ async def serve(health: Health, metrics: Metrics, host: str, port: int) -> web.A
             "Name another address with --http-host and --http-port, or end what listens there."
         ) from error
     return runner
+
+
+async def _end_connection(_: web.Request, response: web.StreamResponse) -> None:
+    response.headers["Connection"] = "close"
+    response.force_close()
 
 
 def _answer(trouble: str | None) -> web.Response:

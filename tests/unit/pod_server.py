@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
@@ -32,6 +32,8 @@ class Reply:
     hangs: bool = False  # nothing comes after the question
     trickles: bool = False  # the head comes, and then a byte at a time for ever
     raw: bytes | None = None  # this, whatever it is
+    endless: bytes = b""  # after that, again and again
+    stays: bool = False  # and does not hang up
 
 
 def telling(*kinds: dict[str, Any], **fields: Any) -> Reply:
@@ -50,6 +52,7 @@ class PodServer:
 
     def __init__(self, host: str = "127.0.0.1", port: int = 0, *, key: str | None = None) -> None:
         self.reply = Reply()
+        self.turns: Iterator[Reply] | None = None  # or one after the other
         self.questions: list[Question] = []
         self.key = key
         self.address = host
@@ -79,12 +82,18 @@ class PodServer:
         authorization = handler.headers.get("Authorization")
         self.questions.append(Question(handler.path, authorization, dict(handler.headers.items())))
         refused = self.key is not None and authorization != f"Bearer {self.key}"
-        reply = Reply(b'{"error": "Unauthorized"}', 401) if refused else self.reply
+        reply = self.reply if self.turns is None else next(self.turns)
+        if refused:
+            reply = Reply(b'{"error": "Unauthorized"}', 401)
         if reply.hangs:
             self._ends.wait()
             return
         if reply.raw is not None:
             handler.wfile.write(reply.raw)
+            while reply.endless and not self._ends.is_set():
+                handler.wfile.write(reply.endless)
+            if reply.stays:
+                self._ends.wait()
             return
         handler.send_response(reply.status)
         for name, value in reply.headers.items():

@@ -5,7 +5,7 @@ import gzip
 import json
 import time
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
@@ -17,7 +17,14 @@ from unit.pod_server import PATH, PodServer, Reply
 
 KEY: Final = "sk-NotARealKeyButUnmistakable"
 TIMEOUT_SECONDS: Final = 1.0
+HEAD: Final = b"HTTP/1.1 200 OK\r\n"
+CHUNKED: Final = b"Transfer-Encoding: chunked\r\n\r\n"
 HUGE: Final = b" " * (256 * 1024) + json.dumps(answer()).encode()
+
+
+def many(**fields: Any) -> Reply:
+    """Return a report with something that is too much of it."""
+    return Reply(json.dumps(answer() | fields).encode())
 
 
 @pytest.fixture
@@ -84,6 +91,50 @@ def test_a_key_that_no_header_can_carry(pod: PodServer, key: str) -> None:
         pytest.param(Reply(missing=10), Reason.POD_CANNOT_TELL, "does not answer in HTTP", id="torn"),
         pytest.param(Reply(raw=b"SSH-2.0-Open\r\n"), Reason.POD_CANNOT_TELL, "does not answer in HTTP", id="no HTTP"),
         pytest.param(Reply(raw=b""), Reason.POD_UNREACHABLE, "does not answer at 127.0.0.1", id="hangs up"),
+        pytest.param(
+            Reply(raw=b"", endless=b"HTTP/1.1 100 Continue\r\n\r\n" * 999), Reason.POD_CANNOT_TELL,
+            "does not answer in HTTP", id="endless interim answers",
+        ),
+        pytest.param(
+            Reply(raw=HEAD, endless=b"a: b\r\n" * 999), Reason.POD_CANNOT_TELL, "does not answer in HTTP",
+            id="endless headers",
+        ),
+        pytest.param(
+            Reply(raw=HEAD + b"a: ", endless=b"b" * 9999), Reason.POD_CANNOT_TELL, "no head", id="an endless header",
+        ),
+        pytest.param(
+            Reply(raw=HEAD + CHUNKED, endless=b"1\r\nx\r\n" * 999), Reason.POD_CANNOT_TELL, "more than 256 KiB",
+            id="endless chunks of one byte",
+        ),
+        pytest.param(
+            Reply(raw=HEAD + CHUNKED + b"1;", endless=b"e" * 9999), Reason.POD_CANNOT_TELL, "does not answer in HTTP",
+            id="an endless extension of a chunk",
+        ),
+        pytest.param(
+            Reply(raw=HEAD + b"\r\n", endless=b"x" * 9999), Reason.POD_CANNOT_TELL, "more than 256 KiB", id="endless",
+        ),
+        pytest.param(
+            Reply(raw=HEAD + b"Content-Length: 99999999\r\n\r\n{"), Reason.POD_CANNOT_TELL, "more than 256 KiB",
+            id="a length that is too much",
+        ),
+        pytest.param(many(kinds=[{"a": 1}] * 20_000), Reason.POD_CANNOT_TELL, "kinds: more than 64", id="many kinds"),
+        pytest.param(
+            many(backends={str(n): 1 for n in range(20_000)}), Reason.POD_CANNOT_TELL, "backends: more than 8",
+            id="many backends",
+        ),
+        pytest.param(many(slidingWindow=10**4000), Reason.POD_CANNOT_TELL, "slidingWindow: ", id="a huge window"),
+        pytest.param(
+            Reply(b'{"slidingWindow": ' + b"9" * 200_000 + b"}"), Reason.POD_CANNOT_TELL, "no JSON",
+            id="a number of many digits",
+        ),
+        pytest.param(many(slidingWindow=float("inf")), Reason.POD_CANNOT_TELL, "slidingWindow: ", id="infinite"),
+        pytest.param(many(slidingWindow=float("nan")), Reason.POD_CANNOT_TELL, "slidingWindow: ", id="no number"),
+        pytest.param(Reply(b'{"a":' * 40_000), Reason.POD_CANNOT_TELL, "no JSON", id="deep"),
+        pytest.param(Reply(b"[]"), Reason.POD_CANNOT_TELL, "no JSON object", id="a list"),
+        pytest.param(
+            Reply(b'{"error": ["' + b"x" * 200_000 + b'"]}', 500), Reason.POD_CANNOT_TELL, "answers 500",
+            id="a long error",
+        ),
         pytest.param(Reply(hangs=True), Reason.POD_UNREACHABLE, "does not answer at 127.0.0.1", id="hangs"),
         pytest.param(Reply(trickles=True), Reason.POD_UNREACHABLE, "does not answer at 127.0.0.1", id="trickles"),
     ],
@@ -99,6 +150,24 @@ def test_no_report(pod: PodServer, reply: Reply, reason: Reason, words: str) -> 
     assert words in str(caught.value)
     assert len(str(caught.value)) < 300
     assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize(
+    ("head", "body"),
+    [
+        pytest.param(b"", None, id="until it hangs up"),
+        pytest.param(b"content-LENGTH:  %d \r\n", None, id="its length is told"),
+        pytest.param(b"Transfer-Encoding: chunked\r\n", b"%x\r\n%s\r\n0\r\n\r\n", id="in chunks"),
+    ],
+)
+@pytest.mark.parametrize("stays", [False, True], ids=["closes", "keeps the connection"])
+def test_ways_to_send_a_report(pod: PodServer, head: bytes, body: bytes | None, stays: bool) -> None:
+    """Each that HTTP knows; one that says how long it is need not hang up."""
+    content = json.dumps(answer()).encode()
+    lines = HEAD + (head % len(content) if b"%" in head else head) + b"\r\n"
+    raw = lines + (content if body is None else body % (len(content), content))
+    pod.reply = Reply(raw=raw, stays=stays and b"%" in head)
+    assert ask(pod.port) == told()
 
 
 def test_a_redirect_is_not_followed(pod: PodServer) -> None:

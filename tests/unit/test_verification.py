@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import itertools
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -439,6 +440,42 @@ def test_a_pod_that_hangs_holds_up_nobody() -> None:
             assert answers[0].answer.reason is Reason.POD_UNREACHABLE
 
     in_world(test, parallel=2)
+
+
+HANGS_UP: Final = Reply(raw=b"")
+
+
+def test_a_pod_that_answers_now_so_and_now_so() -> None:
+    """It hangs up, does not speak HTTP, is busy or has no such path: after the first minute nothing is news."""
+
+    async def test(world: World) -> None:
+        turns = [HANGS_UP, Reply(raw=b"SSH-2.0-Open\r\n"), HANGS_UP, Reply(b"busy", 503), HANGS_UP, Reply(b"", 404)]
+        world.pod.turns = itertools.cycle(turns)
+        world.show(pod())
+        ((_, answer),) = await world.answers(60)
+        assert isinstance(answer, Untold)
+        assert (answer.reason, len(world.wanted)) == (Reason.POD_CANNOT_TELL, 2)
+        asked = len(world.pod.questions)
+        await world.answers(2 * HOUR)
+        assert (len(world.wanted), len(world.pod.questions) > asked + len(turns)) == (2, True)
+
+    in_world(test)
+
+
+def test_another_trouble_that_stays_is_told() -> None:
+    """After it was seen three times in a row: once, and a 404 that is no chance ends the asking."""
+
+    async def test(world: World) -> None:
+        world.pod.turns = itertools.chain(
+            [HANGS_UP] * 8, [Reply(b"", 404), HANGS_UP], itertools.repeat(Reply(b"", 404))
+        )
+        world.show(pod())
+        ((_, answer),) = await world.answers(3 * HOUR)
+        assert isinstance(answer, Untold)
+        assert answer.reason is Reason.IMAGE_CANNOT_TELL
+        assert (len(world.pod.questions), len(world.wanted)) == (8 + 1 + 1 + 3, 2)
+
+    in_world(test)
 
 
 @pytest.mark.parametrize("how", ["forget", "reset"])

@@ -2,7 +2,7 @@
 
 import asyncio
 import selectors
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, Final, TypeVar
 
 _Result = TypeVar("_Result")
@@ -17,11 +17,13 @@ class _Selector(selectors.DefaultSelector):
         super().__init__()
         self._talks = talks
         self.now = 0.0
+        self.in_threads = 0  # what has been given to threads, and is not done
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         if timeout is None or timeout <= 0:
             return super().select(timeout)
-        happened = super().select(_ARRIVES_SECONDS[timeout > _LONG_SECONDS] if self._talks else 0)
+        is_slow = timeout > _LONG_SECONDS or self.in_threads > 0
+        happened = super().select(_ARRIVES_SECONDS[is_slow] if self._talks else 0)
         if not happened:
             self.now += timeout
         return happened
@@ -33,6 +35,16 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
     def __init__(self, *, talks: bool) -> None:
         self._waiting = _Selector(talks=talks)
         super().__init__(self._waiting)
+
+    def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> "asyncio.Future[Any]":
+        """Run something in a thread, which needs real time as sockets do."""
+        running = super().run_in_executor(executor, func, *args)
+        self._waiting.in_threads += 1
+        running.add_done_callback(self._leave)
+        return running
+
+    def _leave(self, _: "asyncio.Future[Any]") -> None:
+        self._waiting.in_threads -= 1
 
     def time(self) -> float:
         """Return the seconds that have passed since the loop began."""

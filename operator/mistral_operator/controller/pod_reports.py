@@ -1,16 +1,17 @@
 """Asking one pod what it runs: a single GET, bounded in time and bytes, that goes nowhere but to that pod."""
 
+import asyncio
 import ipaddress
 import json
+from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
-import aiohttp
-
 from mistral_operator.api.conditions import Reason
+from mistral_operator.controller.pod_http import MOST_BYTES, NotHTTPError, collect, understand
 from mistral_operator.status.pod_report import NoReportError, PodReport, one_line, read_report
 
 _PATH: Final = "/v1/attention"
-_MOST_BYTES: Final = 256 * 1024  # decode tables of a few kinds of layers are a few KiB
+_LONGEST_ERROR_BYTES: Final = 8 * 1024  # of which a sentence is repeated
 _REASONS: Final = {
     401: (Reason.KEY_REFUSED, "refuses the key (401)"),
     404: (
@@ -29,7 +30,7 @@ class UntoldError(Exception):
 
 
 class PodReports:
-    """Asks pods; a context manager, since connections go with it.
+    """Asks pods; a context manager, since a thread goes with it, in which answers are read.
 
     Parameters
     ----------
@@ -41,20 +42,14 @@ class PodReports:
 
     def __init__(self, port: int, timeout_seconds: float) -> None:
         self._port = port
-        # no proxy of the environment and no connection that is kept: the address may be another pod's next time
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(force_close=True, limit=0),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(total=timeout_seconds),
-            trust_env=False,
-            auto_decompress=False,  # a small answer may unpack to a large one
-        )
+        self._timeout_seconds = timeout_seconds
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="reports")
 
     async def __aenter__(self) -> "PodReports":
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._session.close()
+        self._thread.shutdown(wait=False, cancel_futures=True)
 
     async def ask(self, address: str, key: str | None) -> PodReport:
         """Return a pod's report.
@@ -64,43 +59,40 @@ class PodReports:
         UntoldError
             When there is none.
         """
-        headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
+        host = _address(address)
+        where = f"[{host}]:{self._port}" if ":" in host else f"{host}:{self._port}"
+        headers = {"Host": where, "Accept": "application/json", "Accept-Encoding": "identity"}
         if key is not None:
             headers["Authorization"] = f"Bearer {_sendable(key)}"
-        where = f"{_host(address)}:{self._port}"
         try:
-            async with self._session.get(f"http://{where}{_PATH}", headers=headers, allow_redirects=False) as answer:
-                content = await _read(answer)
-        except (aiohttp.ClientConnectionError, TimeoutError, OSError):
+            # no proxy of the environment and no connection that is kept: the address may be another pod's next time
+            async with asyncio.timeout(self._timeout_seconds):
+                received = await collect(host, self._port, _PATH, headers)
+        except (TimeoutError, OSError):
+            received = b""
+        if not received:
             # in which way differs from one time to the next, and a message that moves is a write
             raise UntoldError(
                 Reason.POD_UNREACHABLE,
                 f"does not answer at {where}, so what it runs is not known; a NetworkPolicy may keep the operator out",
-            ) from None
-        except aiohttp.ClientError as error:
-            raise UntoldError(
-                Reason.POD_CANNOT_TELL, f"does not answer in HTTP at {where}: {type(error).__name__}"
-            ) from None
-        if answer.status != 200:
-            raise _refusal(answer.status, content)
-        if content is None:
-            raise UntoldError(
-                Reason.POD_CANNOT_TELL, f"answers with more than {_MOST_BYTES >> 10} KiB, which is no report"
             )
-        try:
-            return read_report(content)
-        except NoReportError as error:
-            raise UntoldError(Reason.POD_CANNOT_TELL, f"answers with no report: {error}") from None
+        return await asyncio.get_running_loop().run_in_executor(self._thread, _read, received, where)
 
 
-async def _read(answer: aiohttp.ClientResponse) -> bytes | None:
-    """Return the whole body, or None where it is longer than any report."""
-    content = bytearray()
-    async for chunk in answer.content.iter_any():
-        content += chunk
-        if len(content) > _MOST_BYTES:
-            return None
-    return bytes(content)
+def _read(received: bytes, where: str) -> PodReport:
+    """Understand an answer; this takes a thread up to some tenths of a second."""
+    try:
+        answer = understand(received)
+    except NotHTTPError as error:
+        raise UntoldError(Reason.POD_CANNOT_TELL, f"does not answer in HTTP at {where}: {error}") from None
+    if answer.status != 200:
+        raise _refusal(answer.status, answer.content)
+    if answer.content is None:
+        raise UntoldError(Reason.POD_CANNOT_TELL, f"answers with more than {MOST_BYTES >> 10} KiB, which is no report")
+    try:
+        return read_report(answer.content)
+    except NoReportError as error:
+        raise UntoldError(Reason.POD_CANNOT_TELL, f"answers with no report: {error}") from None
 
 
 def _refusal(status: int, content: bytes | None) -> UntoldError:
@@ -112,6 +104,8 @@ def _refusal(status: int, content: bytes | None) -> UntoldError:
 
 def _sentence(content: bytes) -> str:
     """Return the sentence with which the image says why it cannot tell; pages of others are not repeated."""
+    if len(content) > _LONGEST_ERROR_BYTES:
+        return ""
     try:
         said = json.loads(content)["error"]
     except (ValueError, LookupError, TypeError, RecursionError):
@@ -125,10 +119,8 @@ def _sendable(key: str) -> str:
     return key
 
 
-def _host(address: str) -> str:
-    """Return an address as it stands in a URL."""
+def _address(address: str) -> str:
     try:
-        parsed = ipaddress.ip_address(address)
+        return str(ipaddress.ip_address(address))
     except ValueError:
         raise UntoldError(Reason.POD_UNREACHABLE, "has no address yet") from None
-    return f"[{parsed}]" if parsed.version == 6 else str(parsed)

@@ -7,7 +7,7 @@ the question goes the API key.
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from structlog.typing import FilteringBoundLogger
@@ -26,6 +26,7 @@ from mistral_operator.controller.metrics import Metrics
 from mistral_operator.controller.pod_reports import PodReports, UntoldError
 from mistral_operator.controller.queue import Cause, WorkQueue
 from mistral_operator.controller.settings import VerificationSettings
+from mistral_operator.controller.settled import Settled
 from mistral_operator.controller.store import Body, Store
 from mistral_operator.controller.tokens import TokenError, Tokens
 from mistral_operator.planning.frozen import plan_digest
@@ -55,6 +56,7 @@ class _Pod:
     is_ours: bool | None = None  # None: not looked up yet
     answer: PodReport | Untold | None = None
     failures: int = 0
+    trouble: Settled = field(default_factory=Settled)
 
 
 class Verification:
@@ -147,6 +149,8 @@ class Verification:
         if pod is None:
             pod = _Pod(owner, deployment, secret, run, since)
         elif (pod.secret, pod.ready_since) != (secret, since):
+            if pod.secret != secret:
+                pod.trouble = Settled()  # with another key another answer is no chance
             pod.secret, pod.ready_since, pod.failures = secret, since, 0
         else:
             return pod
@@ -230,11 +234,11 @@ class Verification:
         if isinstance(answer, PodReport):
             pod.answer, pod.failures = answer, 0
         elif answer is not None:
-            if answer.reason is not Reason.IMAGE_CANNOT_TELL:  # only another image can
+            if not isinstance(pod.answer, PodReport):  # what it told before is still so
+                pod.answer = pod.trouble.hear(answer, self._clock())
+            accepted = isinstance(pod.answer, PodReport) or pod.answer.reason is answer.reason
+            if answer.reason is not Reason.IMAGE_CANNOT_TELL or not accepted:  # only another image can
                 self._later(key, pod)
-            # what it told before is still so, and the same trouble in other words is no news
-            if not isinstance(pod.answer, PodReport) and (pod.answer is None or pod.answer.reason != answer.reason):
-                pod.answer = answer
         if self._pods.get(key) is pod and (pod.answer, pod.is_ours is False) != (before[0], before[1] is False):
             self._want(pod.owner)
         if answer is None:

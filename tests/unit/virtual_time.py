@@ -3,9 +3,10 @@
 import asyncio
 import selectors
 from collections.abc import Callable, Coroutine
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, TypeVarTuple, Unpack
 
 _Result = TypeVar("_Result")
+_Ts = TypeVarTuple("_Ts")
 _LONG_SECONDS: Final = 5.0  # only time limits are that far away, and they must not pass while a busy machine is slow
 _ARRIVES_SECONDS: Final = (0.01, 0.2)  # of real time, within which what is under way between sockets arrives
 
@@ -36,7 +37,9 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         self._waiting = _Selector(talks=talks)
         super().__init__(self._waiting)
 
-    def run_in_executor(self, executor: Any, func: Callable[..., Any], *args: Any) -> "asyncio.Future[Any]":
+    def run_in_executor(
+        self, executor: Any, func: Callable[[Unpack[_Ts]], _Result], *args: Unpack[_Ts]
+    ) -> "asyncio.Future[_Result]":
         """Run something in a thread, which needs real time as sockets do."""
         running = super().run_in_executor(executor, func, *args)
         self._waiting.in_threads += 1

@@ -38,7 +38,7 @@ class VirtualTimeLoop(asyncio.SelectorEventLoop):
         super().__init__(self._waiting)
 
     def run_in_executor(
-        self, executor: Any, func: Callable[[Unpack[_Ts]], _Result], *args: Unpack[_Ts]
+        self, executor: Any, func: Callable[[Unpack[_Ts]], _Result], *args: *_Ts
     ) -> "asyncio.Future[_Result]":
         """Run something in a thread, which needs real time as sockets do."""
         running = super().run_in_executor(executor, func, *args)

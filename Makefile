@@ -10,7 +10,7 @@ export UV_PYTHON_DOWNLOADS := never
 export PATH := $(PATH):$(CURDIR)/$(TOOLS)/bin
 RUN := $(UV) run --frozen --no-sync
 
-.PHONY: help setup demo demo-stop test test-image e2e lint format bench clean
+.PHONY: help setup demo demo-stop test test-image e2e lint format bench faults clean
 
 help: ## Print this help
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -83,6 +83,11 @@ OPERATORS ?=
 bench: binaries ## Print how fast the command answers, and how fast N objects converge (N="100 1000")
 	$(RUN) python bench/plan.py
 	@.venv/bin/python -m bench.converge $(foreach count,$(N),-n $(count)) $(OPERATORS)
+
+PLANTED ?=
+FAULTS ?=
+faults: binaries ## Kill the operator at every request, and more: docs/faults.md (PLANTED=1 FAULTS="--scenario scale")
+	@.venv/bin/python -m bench.faults $(if $(PLANTED),--planted) $(FAULTS)
 
 DOCKER ?= docker
 OPERATOR_IMAGE ?= mistral-operator:0.1.0

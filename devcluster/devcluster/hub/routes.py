@@ -91,6 +91,11 @@ class Routes:
     def __init__(self, repositories: Mapping[str, Repository], faults: Switchboard) -> None:
         self._repositories = repositories
         self._faults = faults
+        self._moved: dict[tuple[str, str | None], str] = {}
+
+    def move(self, repo_id: str, branch: str, token: str | None) -> None:
+        """Let `MAIN` of a repository be what another branch is, for whoever asks with a token, or without any."""
+        self._moved[repo_id, token] = branch
 
     def answer(self, request: Request) -> Answer:
         """Answer a request, with the faults of its repository applied."""
@@ -114,6 +119,8 @@ class Routes:
         if repository is None:
             return answers.repository_not_found(occasion.token)
         name = occasion.revision or MAIN
+        if name == MAIN:
+            name = self._moved.get((repo_id, occasion.token), MAIN)
         try:
             revision = repository.revision(name)
         except KeyError:

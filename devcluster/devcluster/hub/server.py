@@ -126,6 +126,13 @@ class HubServer:
         """
         return self._repositories[repo_id].revision(revision).commit
 
+    def move(self, repo_id: str, branch: str, token: str | None = None) -> None:
+        """Let main of a repository move to where another branch is, as those see it who ask with a token, or with none.
+
+        Others see it where it was, so that many may share a hub.
+        """
+        self._server.routes.move(repo_id, branch, token)
+
 
 class _Server(ThreadingHTTPServer):
     """Keeps track of connections, because idle keep-alive ones would otherwise outlive the server."""

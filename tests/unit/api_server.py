@@ -57,16 +57,21 @@ class Fault:
     seconds: float = 0  # how late the answer is
     raw: bytes | None = None  # this instead of a Status
     headers: Mapping[str, str] = field(default_factory=dict)
+    skips: int = 0  # requests that it would strike, before it does
     after: bool = False  # the request is carried out first: only its answer is lost, or late if the status is 200
 
     def strikes(self, method: str, place: Place) -> bool:
         """Tell whether a request is affected."""
-        return (
+        strikes = (
             self.times > 0
             and self.method in ("*", method)
             and self.plural in (None, place.plural)
             and self.namespace in (None, place.namespace)
         )
+        if strikes and self.skips:
+            self.skips -= 1
+            return False
+        return strikes
 
 
 class Request(NamedTuple):
@@ -77,6 +82,24 @@ class Request(NamedTuple):
     query: Mapping[str, str]
     body: Any
     status: int
+
+
+class _Change(NamedTuple):
+    """Something that happened to an object."""
+
+    version: int
+    key: tuple[str, str, str, str]
+    event: Body
+
+    def is_in(self, place: Place, labels: Mapping[str, str]) -> bool:
+        """Tell whether it belongs to a collection."""
+        group, namespace, plural, _ = self.key
+        found = self.event["object"]["metadata"].get("labels", {})
+        return (
+            (group, plural) == (place.group, place.plural)
+            and place.namespace in ("", namespace)
+            and labels.items() <= found.items()
+        )
 
 
 @dataclass
@@ -90,9 +113,15 @@ class ApiServer:
     url: str = ""
     closes: bool = False  # each connection: on a clock of its own a client looks after idle ones every 15 s, for ever
 
+    first_version: int = 0  # of what can still be watched: whoever asks for more gets 410
+
     def __post_init__(self) -> None:
+        self._history: list[_Change] = []
+        self._changed = asyncio.Event()  # replaced by another each time it is set
+        self._watches: set[asyncio.Task[None] | None] = set()
         self._objects: dict[tuple[str, str, str, str], Body] = {}
         self._versions = itertools.count(2)
+        self._last_version = 1
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -138,7 +167,22 @@ class ApiServer:
 
     def remove(self, resource: Resource, namespace: str, name: str) -> None:
         """Delete an object."""
-        self._objects.pop((resource.group, namespace, resource.plural, name))
+        self._remove((resource.group, namespace, resource.plural, name))
+
+    def forget_history(self) -> None:
+        """Let no version before now be watched, as after a compaction."""
+        self.first_version = self._last_version
+
+    def end_watches(self) -> None:
+        """Break the connections of all watches."""
+        for watch in self._watches:
+            if watch is not None:
+                watch.cancel()
+
+    @property
+    def watches(self) -> int:
+        """How many are being watched."""
+        return len(self._watches)
 
     def count(self, verb: str, plural: str) -> int:
         """Return how often something was asked for."""
@@ -147,7 +191,11 @@ class ApiServer:
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         place, body = Place.of(request.path), await request.json() if request.can_read_body else None
         verb = _VERBS.get(request.method) or ("get" if place.name else "list")
+        watches = "watch" in request.query
         fault = next((one for one in self.faults if one.strikes(request.method, place)), None)
+        if fault is None and watches and self._allows("watch", place):
+            return await self._watch(request, place)
+        verb = "watch" if watches else verb
         if fault is None:
             return self._record(verb, place, request.query, body, self._carry_out(verb, place, request.query, body))
         fault.times -= 1
@@ -203,7 +251,7 @@ class ApiServer:
         if applied_uid is not None and there is not None and applied_uid != there["metadata"]["uid"]:
             return _status(422, "metadata.uid: Invalid value: field is immutable", "Invalid")
         if verb == "delete":
-            return web.json_response(self._objects.pop(key))
+            return web.json_response(self._remove(key))
         merged = body if there is None or verb == "update" else _merged(there, body)
         return web.json_response(self._store(key, merged), status=200 if there else 201)
 
@@ -213,7 +261,49 @@ class ApiServer:
         uid = before["metadata"]["uid"] if before else body["metadata"].get("uid", f"uid-{version}")
         stored = {**body, "metadata": {**body["metadata"], "uid": uid, "resourceVersion": version}}
         self._objects[key] = stored
+        self._tell("MODIFIED" if before else "ADDED", key, stored)
         return stored
+
+    def _remove(self, key: tuple[str, str, str, str]) -> Body:
+        version = str(next(self._versions))
+        body = self._objects.pop(key)
+        self._tell("DELETED", key, {**body, "metadata": {**body["metadata"], "resourceVersion": version}})
+        return body
+
+    def _tell(self, kind: str, key: tuple[str, str, str, str], body: Body) -> None:
+        self._last_version = int(body["metadata"]["resourceVersion"])
+        self._history.append(_Change(self._last_version, key, {"type": kind, "object": body}))
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    async def _watch(self, request: web.Request, place: Place) -> web.StreamResponse:
+        """Send what changes until the time is over; a bookmark when it is, as the real one does."""
+        query = request.query
+        version = int(query["resourceVersion"] or 0)
+        self.requests.append(Request("watch", place, dict(query), None, 200))
+        response = web.StreamResponse()
+        await response.prepare(request)
+        if version < self.first_version:
+            expired = {"kind": "Status", "code": 410, "message": f"too old resource version: {version}"}
+            await _send(response, {"type": "ERROR", "object": expired})
+            return response
+        labels = dict(part.split("=", 1) for part in query.get("labelSelector", "").split(",") if part)
+        self._watches.add(asyncio.current_task())
+        try:
+            async with asyncio.timeout(float(query["timeoutSeconds"])):
+                while True:
+                    changed = self._changed
+                    for change in self._history:
+                        if change.version > version and change.is_in(place, labels):
+                            await _send(response, change.event)
+                    version = self._last_version
+                    await changed.wait()
+        except TimeoutError:
+            metadata = {"resourceVersion": str(version)}
+            await _send(response, {"type": "BOOKMARK", "object": {"metadata": metadata}})
+        finally:
+            self._watches.discard(asyncio.current_task())
+        return response
 
     def _list(self, place: Place, query: Mapping[str, str]) -> web.Response:
         labels = dict(part.split("=", 1) for part in query.get("labelSelector", "").split(",") if part)
@@ -227,7 +317,8 @@ class ApiServer:
         begin = int(query.get("continue", 0))
         end = begin + int(query.get("limit", len(found) or 1))
         proceed = {"continue": str(end)} if end < len(found) else {}
-        return web.json_response({"items": found[begin:end], "metadata": proceed})
+        metadata = {"resourceVersion": str(self._last_version), **proceed}
+        return web.json_response({"items": found[begin:end], "metadata": metadata})
 
     def _allows(self, verb: str, place: Place) -> bool:
         plural = place.plural if place.subresource is None else f"{place.plural}/{place.subresource}"
@@ -248,6 +339,10 @@ def on_server(test: Callable[[ApiServer], Awaitable[None]], server: ApiServer | 
             await test(running)
 
     run(main(), talks=True)
+
+
+async def _send(response: web.StreamResponse, event: Body) -> None:
+    await response.write(json.dumps(event).encode() + b"\n")
 
 
 async def _close(_: web.Request, response: web.StreamResponse) -> None:

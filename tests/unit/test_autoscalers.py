@@ -5,7 +5,6 @@ from mistral_operator.controller.autoscalers import scaled_by_others
 from mistral_operator.controller.keys import Key
 from mistral_operator.controller.store import Store
 from unit.api_server import ApiServer, on_server
-from unit.virtual_time import now
 
 
 def test_what_is_said_holds_for_a_paused_object() -> None:
@@ -14,7 +13,7 @@ def test_what_is_said_holds_for_a_paused_object() -> None:
     async def test(server: ApiServer) -> None:
         target = {"kind": "Deployment", "name": "m"}
         server.put(AUTOSCALERS, {"metadata": {"namespace": "ns", "name": "h"}, "spec": {"scaleTargetRef": target}})
-        store = Store(now)
+        store = Store()
         deployment = {"metadata": {"namespace": "ns", "name": "m"}, "spec": {"replicas": 5}}
         store.watched(DEPLOYMENTS, server.put(DEPLOYMENTS, deployment), deleted=False)
         (warning,) = await scaled_by_others(await server.cluster(), store, Key("ns", "m"), 1, [])

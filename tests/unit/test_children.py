@@ -69,7 +69,7 @@ def in_world(test: Callable[[World], Awaitable[None]]) -> None:
 
     async def main() -> None:
         async with ApiServer(rules=operator_rules()) as server:
-            store = Store(asyncio.get_running_loop().time)
+            store = Store()
             await test(World(server, store, Children(await server.cluster(), store)))
 
     asyncio.run(main())
@@ -204,7 +204,7 @@ def test_ours_that_the_watches_do_not_show_yet() -> None:
 
     async def test(world: World) -> None:
         await world.sync()
-        fresh = Store(asyncio.get_running_loop().time)
+        fresh = Store()
         again = World(world.server, fresh, Children(await world.server.cluster(), fresh))
         synced = await again.sync(replicas=5)
         assert synced.trouble is None

@@ -5,6 +5,7 @@ import pytest
 from mistral_operator.cluster.errors import (
     ClusterError,
     ConflictError,
+    ExpiredError,
     ForbiddenError,
     NamespaceTerminatingError,
     NotFoundError,
@@ -27,7 +28,7 @@ DUPLICATE = 'failed to create typed patch object: .env: duplicate entries for ke
         (405, "not allowed", RefusedError, False),
         (408, "timeout", UnreachableError, True),
         (409, "modified", ConflictError, True),
-        (410, "continue token expired", RefusedError, False),
+        (410, "continue token expired", ExpiredError, True),
         (413, "too large", RefusedError, False),
         (422, "invalid", RefusedError, False),
         (429, "too many", UnreachableError, True),

@@ -5,7 +5,6 @@ from typing import Any
 import pytest
 
 from mistral_operator.controller.nodes import Nodes
-from mistral_operator.planning.inventory import gpus_of_node
 
 H200, L4 = ("NVIDIA-H200", "143771"), ("NVIDIA-L4", "23034")
 
@@ -46,22 +45,6 @@ def test_what_a_watch_tells(first: list[dict[str, Any]], then: dict[str, Any], c
     assert products(nodes) == left
 
 
-def test_what_the_watch_tells_while_a_list_is_under_way() -> None:
-    """It is newer than the page on which the node stood, or did not yet."""
-    nodes = Nodes(readable=True)
-    nodes.watched(node(), deleted=False)
-    nodes.list_begins()
-    page = {"n": gpus_of_node(node()), "another": gpus_of_node(node())}
-    nodes.watched(node(), deleted=True)
-    nodes.watched(node("another", None), deleted=False)
-    nodes.watched(node("new", L4), deleted=False)
-    nodes.listed(page)
-    assert products(nodes) == ["NVIDIA-L4"]
-    nodes.list_begins()
-    nodes.listed(page)
-    assert products(nodes) == ["NVIDIA-H200"]
-
-
 def test_nodes_that_went_unseen_are_not_lost_for_ever() -> None:
     """A node whose deletion no watch told of is in no list, and is forgotten with it."""
     nodes = Nodes(readable=True)
@@ -69,7 +52,8 @@ def test_nodes_that_went_unseen_are_not_lost_for_ever() -> None:
         body = node(name)
         body["status"]["conditions"] = [{"type": "Ready", "status": "Unknown"}]
         assert nodes.is_lost_anew(body, deleted=False)
-    nodes.listed({"n": gpus_of_node(node())})
+    nodes.listed(node())
+    nodes.list_ended({"n"})
     assert nodes.lost == {"n"}
 
 
@@ -102,9 +86,9 @@ def test_what_a_list_shows(listed: list[dict[str, Any]], changes: bool, left: li
     nodes = Nodes(readable=True)
     nodes.watched(node(), deleted=False)
     nodes.watched(node("another", L4), deleted=False)
-    read = {str(one["metadata"]["name"]): gpus_of_node(one) for one in listed}
-    nodes.list_begins()
-    assert nodes.listed(read) is changes
+    for one in listed:
+        nodes.listed(one)
+    assert nodes.list_ended({one["metadata"]["name"] for one in listed}) is changes
     assert products(nodes) == left
 
 

@@ -104,7 +104,7 @@ def on(tmp_path: Path) -> Iterator[On]:
         async def run(test: Test) -> None:
             async with ApiServer(rules=operator_rules()) as server:
                 clock, (log, told), metrics = asyncio.get_running_loop().time, captured_log(), Metrics()
-                store, nodes = Store(clock), Nodes(readable=True)
+                store, nodes = Store(), Nodes(readable=True)
                 nodes.watched(NODE, deleted=False)
                 cluster = await server.cluster()
                 settings = HubSettings(cache_dir=tmp_path)

@@ -121,7 +121,7 @@ def in_world(test: Callable[[World], Awaitable[None]], rules: Any = None, parall
     async def main() -> None:
         with PodServer() as answering:
             async with ApiServer(rules=operator_rules() if rules is None else rules, closes=True) as server:
-                cluster, store, metrics, (_, log) = await server.cluster(), Store(now), Metrics(), captured_log()
+                cluster, store, metrics, (_, log) = await server.cluster(), Store(), Metrics(), captured_log()
                 wanted: list[Key] = []
                 verification = Verification(
                     cluster=cluster,

@@ -11,7 +11,7 @@ from structlog.typing import FilteringBoundLogger, Processor
 
 
 def set_up_logs(level: str, *, json: bool) -> FilteringBoundLogger:
-    """Send all logs, kopf's and aiohttp's included, to standard error; return the operator's own logger."""
+    """Send all logs, aiohttp's included, to standard error; return the operator's own logger."""
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,

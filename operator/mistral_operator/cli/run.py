@@ -124,7 +124,7 @@ def run(
 
 
 async def _run(settings: Settings, context: str | None, log_level: str, *, json: bool) -> int:
-    # the client and kopf take a second to import, and nobody who only plans should wait for them
+    # the client takes a second to import, and nobody who only plans should wait for it
     from mistral_operator.cli.logs import set_up_logs  # noqa: PLC0415
     from mistral_operator.cluster.connection import NoClusterError, connect  # noqa: PLC0415
     from mistral_operator.controller.app import run  # noqa: PLC0415

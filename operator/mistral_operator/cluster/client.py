@@ -6,25 +6,59 @@ credentials that refresh themselves, TLS and the connection pool.
 """
 
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
-from typing import Any, Final
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from typing import Any, Final, NamedTuple
 
 import aiohttp
+from kubernetes.aio.client.rest import RESTResponse
 
 from mistral_operator.api.names import MANAGER
 from mistral_operator.api.plain_text import encodable
 from mistral_operator.cluster.body import apply_body
 from mistral_operator.cluster.connection import Connection
-from mistral_operator.cluster.errors import ClusterError, NotFoundError, NotLeadingError, UnreachableError, error_of
+from mistral_operator.cluster.errors import (
+    ClusterError,
+    ExpiredError,
+    NotFoundError,
+    NotLeadingError,
+    UnreachableError,
+    error_of,
+)
 from mistral_operator.cluster.resources import Resource
 
 Manifest = dict[str, Any]
+
+
+class Page(NamedTuple):
+    """A part of a collection."""
+
+    items: list[Manifest]
+    version: str  # of the collection, from which it can be watched
+    proceed: str  # what asks for the next page; empty on the last
+
+
+class WatchEvent(NamedTuple):
+    """What happened to an object, or that nothing did until a version: a bookmark, with hardly any body."""
+
+    type: str  # ADDED, MODIFIED, DELETED or BOOKMARK
+    body: Manifest
+
 
 # with its charset, or the client would write the body itself, and as ASCII
 _APPLY: Final = "application/apply-patch+yaml; charset=utf-8"
 _PAGE: Final = 500
 _LONGEST_LOG_BYTES: Final = 16 * 1024 * 1024  # 300 lines of a log are 5 MiB at most: the runtime parts them at 16 KiB
+_DIGITS: Final = 6  # of a Retry-After that means seconds
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=30)
+_SILENCE_SECONDS: Final = 90.0  # the API server sends a bookmark about once a minute
+_GRACE_SECONDS: Final = 10.0  # for the API server to end a watch itself
+_CONNECT_SECONDS: Final = 5.0
+_NO_ANSWER: Final = (aiohttp.ClientError, TimeoutError, OSError)
+_LONGEST_LINE_BYTES: Final = 8 * 2**20  # etcd takes objects of 1.5 MiB
+
+
+class _LineTooLongError(Exception):
+    """A line of an answer exceeds what is read of one."""
 
 
 class Cluster:
@@ -65,18 +99,84 @@ class Cluster:
         page: int = _PAGE,
     ) -> AsyncIterator[list[Manifest]]:
         """List a collection page by page, so that no single answer grows with the cluster."""
-        query: dict[str, str] = {"limit": str(page)}
-        if labels:
-            query["labelSelector"] = labels
-        if fields:
-            query["fieldSelector"] = fields
+        proceed = ""
         while True:
-            answer = await self.request("GET", resource.path(namespace), query)
-            yield answer.get("items") or []
-            proceed = answer.get("metadata", {}).get("continue")
+            found = await self.page(resource, namespace, labels=labels, fields=fields, limit=page, proceed=proceed)
+            yield found.items
+            proceed = found.proceed
             if not proceed:
                 return
-            query["continue"] = proceed
+
+    async def page(
+        self,
+        resource: Resource,
+        namespace: str | None = None,
+        *,
+        labels: str | None = None,
+        fields: str | None = None,
+        limit: int = _PAGE,
+        proceed: str = "",
+    ) -> Page:
+        """Read one page of a collection.
+
+        Raises
+        ------
+        ExpiredError
+            When ``proceed`` is of a list that was begun too long ago.
+        """
+        selectors = {"labelSelector": labels, "fieldSelector": fields, "continue": proceed}
+        query = {"limit": str(limit)} | {name: value for name, value in selectors.items() if value}
+        answer = await self.request("GET", resource.path(namespace), query)
+        metadata = answer.get("metadata") or {}
+        return Page(answer.get("items") or [], str(metadata.get("resourceVersion", "")), metadata.get("continue") or "")
+
+    async def watch(
+        self,
+        resource: Resource,
+        namespace: str | None = None,
+        *,
+        labels: str | None = None,
+        version: str,
+        seconds: float,
+    ) -> AsyncGenerator[WatchEvent]:
+        """Yield what happens in a collection after a version, until the API server ends the watch or falls silent.
+
+        Raises
+        ------
+        ExpiredError
+            When the API server does not remember that version any more.
+        """
+        path = resource.path(namespace)
+        query = {
+            "watch": "1",
+            "allowWatchBookmarks": "true",
+            "resourceVersion": version,
+            "timeoutSeconds": str(max(1, round(seconds))),
+        }
+        if labels:
+            query["labelSelector"] = labels
+        what = f"watch of {path}"
+        timeout = aiohttp.ClientTimeout(
+            total=seconds + _GRACE_SECONDS, sock_connect=_CONNECT_SECONDS, sock_read=_SILENCE_SECONDS
+        )
+        try:
+            response = await self._open("GET", path, query, timeout=timeout)
+        except _NO_ANSWER as error:
+            raise self._unreachable("GET", what, error) from error
+        self._count("GET", response.status)
+        try:
+            if response.status >= 300:
+                raise _error(what, response.status, await response.read(), response.headers)
+            async for line in _lines(response.response, _LONGEST_LINE_BYTES):
+                yield _event(what, line)
+        except TimeoutError:
+            return  # silent for longer than an API server is, or not ended by it in time
+        except _LineTooLongError as error:
+            raise ExpiredError(what, response.status, "an event is too long to be read") from error
+        except _NO_ANSWER as error:
+            raise self._unreachable("GET", what, error) from error
+        finally:
+            response.response.close()
 
     async def apply(self, resource: Resource, manifest: Manifest, *, force: bool) -> Manifest:
         """Apply one object server-side; without ``force``, another manager's field is a :class:`ConflictError`."""
@@ -153,25 +253,41 @@ class Cluster:
     ) -> tuple[int, bytes]:
         what = f"{method} {path}"
         try:
-            prepared = await self._client.param_serialize(
-                method=method,
-                resource_path=path,
-                query_params=[(name, encodable(value)) for name, value in (query or {}).items()],
-                header_params={"Accept": accept, "Content-Type": content_type},
-                body=apply_body(body) if body is not None and content_type == _APPLY else body,
-                auth_settings=["BearerToken"],
-            )
-            if method != "GET" and self._may_write is not None and not self._may_write():
-                raise NotLeadingError(what, 0, "not sent, because this process leads no more")
-            response = await self._client.call_api(*prepared, _request_timeout=_TIMEOUT)
+            response = await self._open(method, path, query, body, content_type, accept)
             content = await (response.read() if last_bytes is None else _end(response.response, last_bytes))
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            self._count(method, 0)
-            raise UnreachableError(what, 0, f"{type(error).__name__}: {error}") from error
+        except _NO_ANSWER as error:
+            raise self._unreachable(method, what, error) from error
         self._count(method, response.status)
         if response.status >= 300:
-            raise _error(what, response.status, content)
+            raise _error(what, response.status, content, response.headers)
         return response.status, content
+
+    async def _open(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None = None,
+        body: Manifest | None = None,
+        content_type: str = "application/json",
+        accept: str = "application/json",
+        timeout: aiohttp.ClientTimeout = _TIMEOUT,
+    ) -> RESTResponse:
+        """Send one request and return the answer, of which no more than the headers have been read."""
+        prepared = await self._client.param_serialize(
+            method=method,
+            resource_path=path,
+            query_params=[(name, encodable(value)) for name, value in (query or {}).items()],
+            header_params={"Accept": accept, "Content-Type": content_type},
+            body=apply_body(body) if body is not None and content_type == _APPLY else body,
+            auth_settings=["BearerToken"],
+        )
+        if method != "GET" and self._may_write is not None and not self._may_write():
+            raise NotLeadingError(f"{method} {path}", 0, "not sent, because this process leads no more")
+        return await self._client.call_api(*prepared, _request_timeout=timeout)
+
+    def _unreachable(self, method: str, what: str, error: Exception) -> UnreachableError:
+        self._count(method, 0)
+        return UnreachableError(what, 0, f"{type(error).__name__}: {error}")
 
     def _count(self, method: str, status: int) -> None:
         if self._on_answer is not None:
@@ -190,6 +306,30 @@ async def _end(response: aiohttp.ClientResponse, limit_bytes: int) -> bytes:
     return bytes(content)
 
 
+async def _lines(response: aiohttp.ClientResponse, longest_bytes: int) -> AsyncIterator[bytes]:
+    """Yield the lines of an answer as they arrive; what follows the last line break was cut off, and is dropped."""
+    begun = bytearray()
+    async for chunk in response.content.iter_any():
+        *whole, rest = chunk.split(b"\n")
+        for line in whole:
+            yield bytes(begun) + line if begun else line
+            begun.clear()
+        begun += rest
+        if len(begun) > longest_bytes:
+            raise _LineTooLongError
+
+
+def _event(what: str, line: bytes) -> WatchEvent:
+    """Read one line of a watch."""
+    event = _object(what, 200, line)
+    kind, body = event.get("type"), event.get("object")
+    if not isinstance(kind, str) or not isinstance(body, dict):
+        raise UnreachableError(what, 200, f"the line is no event but {_shown(line)!r}")
+    if kind == "ERROR":
+        raise error_of(what, int(body.get("code") or 500), str(body.get("message") or "no message"))
+    return WatchEvent(kind, body)
+
+
 def _object(what: str, status: int, content: bytes) -> Manifest:
     """Read an answer; what is no JSON object comes from something between us and the API server."""
     try:
@@ -205,7 +345,7 @@ def _shown(content: bytes) -> str:
     return content[:300].decode(errors="replace")
 
 
-def _error(what: str, status: int, content: bytes) -> ClusterError:
+def _error(what: str, status: int, content: bytes, headers: Mapping[str, str]) -> ClusterError:
     """Read the server's Status object; a proxy's error page counts as its text."""
     try:
         answer = json.loads(content)
@@ -213,4 +353,7 @@ def _error(what: str, status: int, content: bytes) -> ClusterError:
         causes = [str(cause.get("reason")) for cause in (answer.get("details") or {}).get("causes") or ()]
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         message, causes = _shown(content) or "no message", []
-    return error_of(what, status, message, causes)
+    error = error_of(what, status, message, causes)
+    after = str(headers.get("Retry-After", ""))
+    error.retry_after_seconds = float(after) if after.isdecimal() and len(after) < _DIGITS else None
+    return error

@@ -1,7 +1,7 @@
 """How to reach the API server: the pod's own ServiceAccount, else a kubeconfig."""
 
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Final, TypeAlias
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -9,6 +9,7 @@ import yaml
 from kubernetes.aio.client import ApiClient, Configuration
 from kubernetes.aio.config import ConfigException, load_incluster_config, load_kube_config
 
+_READ_BUFFER_BYTES: Final = 2**16  # of each connection; long lines are put together by whoever reads them
 Connection: TypeAlias = ApiClient
 """What :func:`connect` returns: only this package looks inside."""
 
@@ -85,11 +86,11 @@ def _load_service_account(configuration: Configuration) -> bool:
 
 
 def _client(configuration: Configuration) -> Connection:
-    configuration.connection_pool_maxsize = 64
+    configuration.connection_pool_maxsize = 0  # no limit: each watch holds a connection, and workers are bounded
     if configuration.proxy is None:
         configuration.proxy = _proxy_of_environment(configuration.host)
     # else aiohttp looks for a proxy and for a .netrc before every request, each in a thread
-    configuration.client_session_kwargs = {"trust_env": False}
+    configuration.client_session_kwargs = {"trust_env": False, "read_bufsize": _READ_BUFFER_BYTES}
     client = ApiClient(configuration)
     client.user_agent = "mistral-operator"
     return client

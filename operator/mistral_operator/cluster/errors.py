@@ -29,6 +29,7 @@ class ClusterError(Exception):
         super().__init__(f"{what}: {message}")
         self.status = status
         self.message = message
+        self.retry_after_seconds: float | None = None  # what the API server asks for, where it does
 
 
 class UnreachableError(ClusterError):
@@ -45,6 +46,12 @@ class NotLeadingError(ClusterError):
 
 class NotFoundError(ClusterError):
     """404."""
+
+
+class ExpiredError(ClusterError):
+    """410: the API server does not remember that far back; whoever watches has to list again."""
+
+    transient = True
 
 
 class ConflictError(ClusterError):
@@ -77,6 +84,8 @@ def error_of(what: str, status: int, message: str, causes: Sequence[str] = ()) -
     kind: type[ClusterError]
     if status == 404:
         kind = NotFoundError
+    elif status == 410:
+        kind = ExpiredError
     elif status == 409:
         kind = ConflictError
     elif status == 403:

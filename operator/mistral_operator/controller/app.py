@@ -8,7 +8,6 @@ from contextlib import closing
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
-from aiohttp import web
 from structlog.typing import FilteringBoundLogger
 
 from mistral_operator.cluster.access import may, serves
@@ -18,18 +17,18 @@ from mistral_operator.cluster.errors import ClusterError
 from mistral_operator.cluster.resources import MISTRAL_DEPLOYMENTS, NODES
 from mistral_operator.controller.crash_logs import CrashLogs
 from mistral_operator.controller.health import Health, serve
+from mistral_operator.controller.informer import Informer
 from mistral_operator.controller.lease import Elector
 from mistral_operator.controller.metrics import Metrics
 from mistral_operator.controller.models import Models
 from mistral_operator.controller.nodes import Nodes
 from mistral_operator.controller.queue import Cause, WorkQueue
 from mistral_operator.controller.reconcile import Reconciler
-from mistral_operator.controller.resync import Resync
 from mistral_operator.controller.settings import Settings
 from mistral_operator.controller.store import Store
 from mistral_operator.controller.tokens import API_KEY, Tokens
 from mistral_operator.controller.verification import Verification
-from mistral_operator.controller.watches import Watches, watch
+from mistral_operator.controller.watches import Watches
 from mistral_operator.controller.workers import work
 from mistral_vllm.profiles import load_profiles
 
@@ -51,13 +50,17 @@ async def run(settings: Settings, client: Connection, log: FilteringBoundLogger)
     _stop_on_signals(stop)
     shared = _Shared(settings, client, log)
     health = Health(
-        settings, shared.store, shared.queue, leading=lambda: shared.elector.leading, ready=shared.listed.is_set
+        settings,
+        shared.queue,
+        leading=lambda: shared.elector.leading,
+        ready=shared.listed.is_set,
+        silence_seconds=shared.silence_seconds,
     )
     runner = await serve(health, shared.metrics, settings.http_host, settings.http_port)
     try:
         nodes = await _unless(stop, _prepare(shared.cluster, log))
         while nodes is not None:
-            await _operate(shared, nodes, stop, runner)
+            await _operate(shared, nodes, stop)
             nodes = await _unless(stop, _prepare(shared.cluster, log))
     finally:
         await runner.cleanup()
@@ -71,34 +74,37 @@ class _Shared:
         self.client = client
         self.log = log
         self.metrics = Metrics()
-        self.store = Store(time.monotonic)
+        self.store = Store()
         self.cluster = Cluster(client, on_answer=self._answered)
         self.queue = WorkQueue(time.monotonic, settings.workers)
         self.elector = Elector(self.cluster, settings.lease, settings.identity, time.monotonic, log)
         # what the leader does goes through a client of its own, which looks at the lease before each write
         self.leaders_cluster = Cluster(client, on_answer=self._answered, may_write=lambda: self.elector.leading)
         self.listed = asyncio.Event()  # the first lists are done
+        self.informer: Informer | None = None  # while anything is watched
 
     def _answered(self, method: str, status: int) -> None:
         self.metrics.count_request(method, status)
-        if status in _AWAY:
-            self.store.be_patient()
+        if status in _AWAY and self.informer is not None:
+            self.informer.excuse_silence()
+
+    def silence_seconds(self) -> float:
+        """Return for how long a watch has received nothing although the API server answers."""
+        return 0.0 if self.informer is None else self.informer.longest_silence_seconds()
 
 
-async def _operate(shared: _Shared, nodes: Nodes, stop: asyncio.Event, runner: web.AppRunner) -> None:
-    """Watch, list and, while leading, work; end when told to stop, or when nothing can be watched any more."""
+async def _operate(shared: _Shared, nodes: Nodes, stop: asyncio.Event) -> None:
+    """Watch and, while leading, work; end when told to stop, or when a kind that is watched is not served any more."""
     watches = Watches(shared.store, nodes, shared.queue)
-    resync = Resync(
-        cluster=shared.cluster,
-        store=shared.store,
-        nodes=nodes,
-        watches=watches,
-        queue=shared.queue,
+    informer = Informer(
+        shared.cluster,
+        watches,
         namespaces=shared.settings.namespaces,
-        period_seconds=shared.settings.resync_seconds,
-        listed=shared.listed,
+        nodes=nodes.readable,
+        relist_seconds=shared.settings.resync_seconds,
         log=shared.log,
     )
+    shared.informer = informer
     tokens = Tokens(shared.cluster, time.monotonic, shared.settings.hub.token_seconds)
     endpoint = shared.settings.defaults.hf_endpoint
     with closing(Models(tokens, shared.settings.hub, endpoint, time.monotonic, shared.metrics)) as models:
@@ -110,41 +116,28 @@ async def _operate(shared: _Shared, nodes: Nodes, stop: asyncio.Event, runner: w
         leading = asyncio.create_task(
             shared.elector.run(lambda: _lead(shared, watches, reconciler, verification, logs)), name="lead"
         )
-        listing = asyncio.create_task(resync.run(), name="resync")
+        watching = asyncio.create_task(informer.run(), name="watch")
+        syncing = asyncio.create_task(_sync(shared, informer), name="sync")
         stopping = asyncio.create_task(stop.wait(), name="stop")
-        started, watch_stop = asyncio.Event(), asyncio.Event()
-        watching = asyncio.create_task(
-            watch(
-                watches,
-                shared.client,
-                shared.settings.namespaces,
-                nodes=nodes.readable,
-                started=started,
-                stop=watch_stop,
-            ),
-            name="watch",
-        )
-        beginning = asyncio.create_task(started.wait(), name="kopf begins")
         try:
-            await asyncio.wait({stopping, watching, beginning}, return_when=_FIRST)
-            _stop_on_signals(stop)  # kopf has put its own in place of ours, and would not let the lease go in order
-            await asyncio.wait({stopping, watching, leading, listing}, return_when=_FIRST)
+            await asyncio.wait({stopping, watching, leading}, return_when=_FIRST)
         finally:
             # the workers first, so that the lease is free when the next leader looks; then what feeds them
-            await _cancel(leading, listing, stopping, beginning)
+            await _cancel(leading)
+            await _cancel(watching, syncing, stopping)
             shared.listed.clear()
-            if stop.is_set():
-                await runner.cleanup()  # kopf would wait for those who ask
-            watch_stop.set()
-            await asyncio.wait({watching})
-    for part in (leading, listing):
+            shared.informer = None
+    for part in (leading, watching):
         if not part.cancelled() and (error := part.exception()) is not None:
             raise error
-    if watching.cancelled() or (error := watching.exception()) is None:
-        stop.set()  # kopf has got the signal, or was told by us
-    else:
-        shared.log.warning("watching has ended, and begins anew", reason=str(error))
+    if not stop.is_set():
+        shared.log.warning("a kind that is watched is not served any more, so everything is listed again once it is")
         await _unless(stop, asyncio.sleep(_ASK_AGAIN_SECONDS))
+
+
+async def _sync(shared: _Shared, informer: Informer) -> None:
+    await informer.until_synced()
+    shared.listed.set()
 
 
 def _verification(shared: _Shared) -> Verification:
@@ -199,10 +192,7 @@ async def _lead(
 
 
 async def _prepare(cluster: Cluster, log: FilteringBoundLogger) -> Nodes:
-    """Wait until the API server answers and serves the resource; return the nodes, or that they may not be read.
-
-    kopf would stay deaf to a CustomResourceDefinition that comes after it, and ends when one goes.
-    """
+    """Wait until the API server answers and serves the resource; return the nodes, or that they may not be read."""
     told = ""
     while True:
         try:

@@ -12,7 +12,6 @@ from mistral_operator.controller.connections import BoundedSite, Bounds
 from mistral_operator.controller.metrics import Metrics
 from mistral_operator.controller.queue import WorkQueue
 from mistral_operator.controller.settings import Settings
-from mistral_operator.controller.store import Store
 
 _BOUNDS: Final = Bounds()
 
@@ -24,16 +23,21 @@ class NoPortError(Exception):
 class Health:
     """Judges this process. That the event loop runs at all is shown by there being an answer.
 
-    An API server that is away is no reason to die: what counts is a reconcile that hangs, and a change that lists
-    show and no watch told.
+    An API server that is away is no reason to die: what counts is a reconcile that hangs, and a watch that hangs
+    while the API server answers.
     """
 
     def __init__(
-        self, settings: Settings, store: Store, queue: WorkQueue, leading: Callable[[], bool], ready: Callable[[], bool]
+        self,
+        settings: Settings,
+        queue: WorkQueue,
+        leading: Callable[[], bool],
+        ready: Callable[[], bool],
+        silence_seconds: Callable[[], float],
     ) -> None:
         self._settings = settings
-        self._store = store
         self._queue = queue
+        self._silence_seconds = silence_seconds
         self._leading = leading
         self._ready = ready
 
@@ -42,9 +46,9 @@ class Health:
         stuck = self._queue.longest_active_seconds()
         if self._leading() and stuck > self._settings.stuck_seconds:
             return f"a reconcile has been running for {stuck:.0f} s"
-        deaf = self._store.longest_deaf_seconds()
-        if deaf > self._settings.deaf_seconds:
-            return f"a change has been listed for {deaf:.0f} s and no watch told of it"
+        silence_seconds = self._silence_seconds()
+        if silence_seconds > self._settings.deaf_seconds:
+            return f"a watch has received nothing for {silence_seconds:.0f} s although the API server answers"
         return None
 
     def unready(self) -> str | None:

@@ -17,8 +17,8 @@ class Key(NamedTuple):
 
     @classmethod
     def of(cls, body: Mapping[str, Any]) -> "Key":
-        """Return the key of an object."""
-        return cls(body["metadata"]["namespace"], body["metadata"]["name"])
+        """Return the key of an object; the namespace is empty where its kind has none."""
+        return cls(body["metadata"].get("namespace", ""), body["metadata"]["name"])
 
     @classmethod
     def of_owner(cls, body: Mapping[str, Any]) -> "Key | None":

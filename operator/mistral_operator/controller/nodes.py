@@ -1,6 +1,6 @@
 """The cluster's GPUs, kept from what the watch of nodes tells."""
 
-from collections.abc import Mapping
+from collections.abc import Collection
 
 from mistral_operator.controller.store import Body
 from mistral_operator.planning.facts import GpuClass
@@ -14,28 +14,25 @@ class Nodes:
     def __init__(self, *, readable: bool) -> None:
         self._readable = readable
         self._gpus: dict[str, frozenset[GpuClass]] = {}
-        self._told: set[str] = set()  # names of nodes that the watch has told of since a list began
         self.inventory = inventory_of(()) if readable else UNREADABLE
         self.lost: frozenset[str] = frozenset()  # names of nodes whose kubelet says nothing any more
 
     def watched(self, node: Body, *, deleted: bool) -> bool:
         """Take what the watch tells; say whether the table of classes has changed."""
         name = str(node["metadata"]["name"])
-        self._told.add(name)
         before = self._gpus.pop(name, None)
         if not deleted:
             self._gpus[name] = gpus_of_node(node)
         # nodes tell of themselves every few seconds, and seldom of other GPUs
         return self._gpus.get(name) != before and self._recount()
 
-    def list_begins(self) -> None:
-        """Take that a list is under way: what the watch tells from now on is newer than any page of it."""
-        self._told.clear()
+    def listed(self, node: Body) -> None:
+        """Take one node of a list; its GPUs count once the list has ended."""
+        self._gpus[str(node["metadata"]["name"])] = gpus_of_node(node)
 
-    def listed(self, gpus: Mapping[str, frozenset[GpuClass]]) -> bool:
-        """Take a whole list, read node by node; say whether the table of classes has changed."""
-        newer = {name: self._gpus[name] for name in self._told if name in self._gpus}
-        self._gpus = {name: found for name, found in gpus.items() if name not in self._told} | newer
+    def list_ended(self, names: Collection[str]) -> bool:
+        """Take the names on a whole list; say whether the table of classes has changed."""
+        self._gpus = {name: found for name, found in self._gpus.items() if name in names}
         self.lost &= frozenset(self._gpus)  # of a node that went while nobody watched, no event tells any more
         return self._recount()
 

@@ -11,6 +11,7 @@ from mistral_operator.cluster.client import Cluster
 from mistral_operator.cluster.resources import PODS
 from mistral_operator.controller.crash_logs import Causes, CrashLogs
 from mistral_operator.controller.keys import Key
+from mistral_operator.status.diagnosis import wanted_of
 from unit.api_server import ApiServer, Body, Fault, on_server
 from unit.logs import captured_log
 from unit.pods import ended, pod
@@ -43,6 +44,10 @@ class World:
         async with asyncio.timeout(30):
             return await self.due.get()
 
+    def look(self, owner: Key, pods: list[Body]) -> Causes:
+        """Do what a reconcile does."""
+        return self.logs.look(owner, pods, wanted_of(pods))
+
     def asked(self) -> list[str | None]:
         """Return the pods whose logs were asked for."""
         return [one.place.name for one in self.server.requests if one.place.subresource == "log"]
@@ -66,17 +71,17 @@ def test_a_log_is_read_once_for_each_run() -> None:
     async def test(server: ApiServer) -> None:
         server.faults.append(Fault("GET", 200, raw=LOG, plural="pods", times=2))
         async with world(server) as at:
-            assert at.logs.look(OWNER, [crashed()]) == Causes({}, frozenset({"m-1"}))
+            assert at.look(OWNER, [crashed()]) == Causes({}, frozenset({"m-1"}))
             assert await at.read() == OWNER
-            (cause,) = at.logs.look(OWNER, [crashed()]).found.values()
+            (cause,) = at.look(OWNER, [crashed()]).found.values()
             assert "the estimated maximum model length is 1048576" in cause
             assert at.asked() == ["m-1"]
             query = at.server.requests[0].query
             assert query == {"container": "vllm", "previous": "true", "tailLines": "300"}
             again = crashed(finished="2026-11-25T12:05:00Z")
-            assert at.logs.look(OWNER, [again]) == Causes({"m-1": cause}, frozenset())
+            assert at.look(OWNER, [again]) == Causes({"m-1": cause}, frozenset())
             await at.read()
-            assert at.logs.look(OWNER, [again]) == Causes({"m-1": cause}, frozenset())
+            assert at.look(OWNER, [again]) == Causes({"m-1": cause}, frozenset())
             assert at.asked() == ["m-1", "m-1"]
 
     on_server(test)
@@ -88,9 +93,9 @@ def test_of_a_long_log_the_end_is_read() -> None:
     async def test(server: ApiServer) -> None:
         server.faults.append(Fault("GET", 200, raw=b"x" * (1 << 20) + b"\n" + LOG, plural="pods"))
         async with world(server) as at:
-            at.logs.look(OWNER, [crashed()])
+            at.look(OWNER, [crashed()])
             await at.read()
-            (cause,) = at.logs.look(OWNER, [crashed()]).found.values()
+            (cause,) = at.look(OWNER, [crashed()]).found.values()
             assert "the estimated maximum model length is 1048576" in cause
             text = "x" * (1 << 20) + "the end"
             server.faults.append(Fault("GET", 200, raw=text.encode(), plural="pods"))
@@ -107,14 +112,14 @@ def test_a_cause_outlives_a_log_that_cannot_be_read() -> None:
         server.faults.append(Fault("GET", 200, raw=LOG, plural="pods"))
         server.faults.append(Fault("GET", 500, plural="pods"))
         async with world(server) as at:
-            at.logs.look(OWNER, [crashed()])
+            at.look(OWNER, [crashed()])
             await at.read()
-            before = at.logs.look(OWNER, [crashed()])
+            before = at.look(OWNER, [crashed()])
             assert before.found
             again = crashed(finished="2026-11-25T12:05:00Z")
-            at.logs.look(OWNER, [again])
+            at.look(OWNER, [again])
             await at.read()
-            assert at.logs.look(OWNER, [again]) == before
+            assert at.look(OWNER, [again]) == before
 
     on_server(test)
 
@@ -125,10 +130,10 @@ def test_a_log_that_cannot_be_read() -> None:
     async def test(server: ApiServer) -> None:
         server.faults.append(Fault("GET", 400, "previous terminated container not found", plural="pods"))
         async with world(server) as at:
-            at.logs.look(OWNER, [crashed()])
+            at.look(OWNER, [crashed()])
             await at.read()
             for _ in range(2):
-                assert at.logs.look(OWNER, [crashed()]) == Causes({}, frozenset())
+                assert at.look(OWNER, [crashed()]) == Causes({}, frozenset())
             assert at.asked() == ["m-1"]
 
     on_server(test)
@@ -142,12 +147,12 @@ def test_a_kubelet_that_does_not_answer() -> None:
         server.faults.append(Fault("GET", 200, raw=LOG, plural="pods"))
         async with world(server) as at:
             pods = [crashed(f"m-{number}") for number in range(4)]
-            assert len(at.logs.look(OWNER, pods).unread) == 4
+            assert len(at.look(OWNER, pods).unread) == 4
             begun = asyncio.get_running_loop().time()
             for _ in pods:
                 await at.read()
             assert asyncio.get_running_loop().time() - begun < 11
-            causes = at.logs.look(OWNER, pods)
+            causes = at.look(OWNER, pods)
             assert (len(causes.found), causes.unread) == (1, frozenset())
 
     on_server(test)
@@ -163,13 +168,13 @@ def test_a_namespace_whose_logs_take_long_holds_up_no_other() -> None:
             slow = [crashed(f"slow-{number}") for number in range(100)]
             for body in slow:
                 body["metadata"]["namespace"] = "slow"
-            at.logs.look(Key("slow", "m"), slow)
+            at.look(Key("slow", "m"), slow)
             begun = asyncio.get_running_loop().time()
             while len(server.requests) < 3:
                 await asyncio.sleep(0.01)
-            at.logs.look(OWNER, [crashed()])
+            at.look(OWNER, [crashed()])
             assert await at.read() == OWNER
-            assert at.logs.look(OWNER, [crashed()]).found
+            assert at.look(OWNER, [crashed()]).found
             assert asyncio.get_running_loop().time() - begun < 10
 
     on_server(test)
@@ -181,9 +186,9 @@ def test_a_log_of_more_lines_than_were_asked_for() -> None:
     async def test(server: ApiServer) -> None:
         server.faults.append(Fault("GET", 200, raw=LOG + b"\n" * 100_000, plural="pods"))
         async with world(server) as at:
-            at.logs.look(OWNER, [crashed()])
+            at.look(OWNER, [crashed()])
             await at.read()
-            (cause,) = at.logs.look(OWNER, [crashed()]).found.values()
+            (cause,) = at.look(OWNER, [crashed()]).found.values()
             assert cause == "vLLM ended with exit code 1 and said nothing"
 
     on_server(test)
@@ -210,11 +215,11 @@ def test_a_fault_ends_no_others_reading() -> None:
             logs = CrashLogs(Faulty(client), due.put_nowait, now, log)
             reading = asyncio.create_task(logs.run())
             for name in ("m-1", "m-2"):
-                logs.look(Key("ns", name), [crashed(name)])
+                logs.look(Key("ns", name), [crashed(name)], wanted_of([crashed(name)]))
                 async with asyncio.timeout(30):
                     assert await due.get() == Key("ns", name)
-            assert logs.look(Key("ns", "m-1"), [crashed("m-1")]) == Causes({}, frozenset())
-            assert logs.look(Key("ns", "m-2"), [crashed("m-2")]).found
+            assert logs.look(Key("ns", "m-1"), [crashed("m-1")], wanted_of([crashed("m-1")])) == Causes({}, frozenset())
+            assert logs.look(Key("ns", "m-2"), [crashed("m-2")], wanted_of([crashed("m-2")])).found
             assert [(entry["log_level"], entry["pod"]) for entry in told.entries] == [("error", "ns/m-1")]
             reading.cancel()
             await asyncio.wait([reading])
@@ -227,9 +232,9 @@ def test_pods_that_go_are_forgotten() -> None:
 
     async def test(server: ApiServer) -> None:
         async with world(server) as at:
-            at.logs.look(OWNER, [crashed()])
-            at.logs.look(OWNER, [])
-            at.logs.look(Key("ns", "other"), [crashed("other")])
+            at.look(OWNER, [crashed()])
+            at.look(OWNER, [])
+            at.look(Key("ns", "other"), [crashed("other")])
             await at.read()
             assert at.asked() == ["other"]
 

@@ -7,6 +7,7 @@ import pytest
 
 from mistral_operator.cluster.resources import CORE_EVENTS
 from mistral_operator.controller.pod_events import Told, events_of
+from mistral_operator.status.diagnosis import wanted_of
 from unit.api_server import ApiServer, Body, on_server
 from unit.pods import ended, pod, running, unscheduled, waiting
 
@@ -48,7 +49,7 @@ def test_who_is_asked_about(body: Body, asked: int, again: float | None) -> None
     """Only whoever may say more than the pod itself, and when it is worth it again."""
 
     async def test(server: ApiServer) -> None:
-        told = await events_of(await server.cluster(), [body], "models", NOW)
+        told = await events_of(await server.cluster(), [body], wanted_of([body]), "models", NOW)
         assert server.count("list", "events") == asked
         assert told.again_seconds == again
 
@@ -60,7 +61,7 @@ def test_a_few_pods_stand_for_all() -> None:
 
     async def test(server: ApiServer) -> None:
         pods = [aged(pod(CREATING, name=f"m-{number}"), 60 + number) for number in range(10)]
-        told = await events_of(await server.cluster(), pods, None, NOW)
+        told = await events_of(await server.cluster(), pods, wanted_of(pods), None, NOW)
         assert set(told.pods) == {"m-9", "m-8", "m-7"}
 
     on_server(test)
@@ -75,8 +76,40 @@ def test_the_newest_comes_first() -> None:
         series = {"lastObservedTime": "2026-11-25T11:59:30.000000Z"}
         server.put(CORE_EVENTS, event("Unhealthy", "last", eventTime="2026-11-25T11:58:00.000000Z", series=series))
         body = aged(pod(CREATING))
-        told = await events_of(await server.cluster(), [body], None, NOW)
+        told = await events_of(await server.cluster(), [body], wanted_of([body]), None, NOW)
         assert [one.message for one in told.pods[body["metadata"]["uid"]]] == ["last", "second", "first"]
+
+    on_server(test)
+
+
+def test_of_many_events_the_newest_are_kept() -> None:
+    """However many there are, and however long: a part of them is read, in small pages, and little of each is kept."""
+
+    async def test(server: ApiServer) -> None:
+        for number in range(700):
+            name = f"m.{number:05}"
+            time = f"2026-11-25T{11 - number // 600:02}:{number // 60 % 60:02}:{number % 60:02}Z"
+            metadata = {"namespace": "ns", "name": name}
+            server.put(CORE_EVENTS, event("Unhealthy", name + "é" * 5000, lastTimestamp=time, metadata=metadata))
+        body = aged(pod(CREATING))
+        (told,) = (await events_of(await server.cluster(), [body], wanted_of([body]), None, NOW)).pods.values()
+        assert [one.message[:7] for one in told] == [f"m.{number:05}" for number in range(599, 549, -1)]
+        assert {len(one.message) for one in told} == {1024}
+        assert {request.query["limit"] for request in server.requests} == {"50"}
+
+    on_server(test)
+
+
+def test_events_without_end() -> None:
+    """Reading ends."""
+
+    async def test(server: ApiServer) -> None:
+        for number in range(2000):
+            metadata = {"namespace": "ns", "name": f"m.{number:05}"}
+            server.put(CORE_EVENTS, event("Unhealthy", "a", metadata=metadata))
+        body = aged(pod(CREATING))
+        assert await events_of(await server.cluster(), [body], wanted_of([body]), None, NOW)
+        assert server.count("list", "events") == 20
 
     on_server(test)
 
@@ -87,7 +120,7 @@ def test_nobody_to_ask_about() -> None:
     async def test(server: ApiServer) -> None:
         ready = pod(running(started=True))
         ready["status"]["conditions"] = [{"type": "Ready", "status": "True"}]
-        assert await events_of(await server.cluster(), [ready], "models", NOW) == Told({}, (), None)
+        assert await events_of(await server.cluster(), [ready], wanted_of([ready]), "models", NOW) == Told({}, (), None)
         assert server.requests == []
 
     on_server(test)

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -108,9 +109,10 @@ def on(tmp_path: Path) -> Iterator[On]:
                 nodes.watched(NODE, deleted=False)
                 cluster = await server.cluster()
                 settings = HubSettings(cache_dir=tmp_path)
-                with contextlib.closing(
-                    Models(Tokens(cluster, clock, 30), settings, hub.url, clock, metrics)
-                ) as models:
+                with (
+                    contextlib.closing(Models(Tokens(cluster, clock, 30), settings, hub.url, clock, metrics)) as models,
+                    ThreadPoolExecutor(1) as threads,
+                ):
                     reconciler = Reconciler(
                         cluster=cluster,
                         store=store,
@@ -133,6 +135,7 @@ def on(tmp_path: Path) -> Iterator[On]:
                         now=lambda: datetime(2026, 11, 24, 12, tzinfo=UTC),
                         metrics=metrics,
                         log=log,
+                        threads=threads,
                     )
                     await test(World(server, hub, store, reconciler, metrics, log, told))
 

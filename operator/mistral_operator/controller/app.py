@@ -4,6 +4,7 @@ import asyncio
 import signal
 import time
 from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
@@ -80,6 +81,7 @@ class _Shared:
         self.elector = Elector(self.cluster, settings.lease, settings.identity, time.monotonic, log)
         # what the leader does goes through a client of its own, which looks at the lease before each write
         self.leaders_cluster = Cluster(client, on_answer=self._answered, may_write=lambda: self.elector.leading)
+        self.threads = ThreadPoolExecutor(2, thread_name_prefix="pods")
         self.listed = asyncio.Event()  # the first lists are done
         self.informer: Informer | None = None  # while anything is watched
 
@@ -170,6 +172,7 @@ def _reconciler(
         now=lambda: datetime.now(UTC),
         metrics=shared.metrics,
         log=shared.log,
+        threads=shared.threads,
     )
 
 

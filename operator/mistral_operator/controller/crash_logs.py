@@ -20,8 +20,7 @@ from mistral_operator.cluster.resources import PODS
 from mistral_operator.controller.keys import Key
 from mistral_operator.controller.queue import Cause, WorkQueue
 from mistral_operator.controller.store import Body
-from mistral_operator.status.diagnosis import LogWanted, log_wanted
-from mistral_operator.status.observed import is_leaving
+from mistral_operator.status.diagnosis import LogWanted, Wanted
 from mistral_vllm.telling.root_cause import root_cause
 
 _PARALLEL: Final = 4
@@ -78,20 +77,26 @@ class CrashLogs:
         """Drop what is known of an object's pods."""
         self._pods.pop(owner, None)
 
-    def look(self, owner: Key, pods: Sequence[Body]) -> Causes:
-        """Return what is known of an object's pods; logs that may say more will be read."""
+    def look(self, owner: Key, pods: Sequence[Body], wanted: Mapping[str, Wanted]) -> Causes:
+        """Return what is known of an object's pods; logs that may say more will be read.
+
+        Parameters
+        ----------
+        wanted
+            What is to be asked for, by the uid of a pod.
+        """
         before, known = self._pods.pop(owner, {}), {}
         for body in pods:
-            wanted = None if is_leaving(body) else log_wanted(body)
-            if wanted is None:
-                continue
             uid = str(body["metadata"]["uid"])
+            log = wanted[uid].log if uid in wanted else None
+            if log is None:
+                continue
             pod = before.get(uid)
-            if pod is None or pod.wanted.run != wanted.run:
-                pod = _Pod(Key.of(body), wanted, None if pod is None else pod.cause)
+            if pod is None or pod.wanted.run != log.run:
+                pod = _Pod(Key.of(body), log, None if pod is None else pod.cause)
                 self._unread[pod.pod] = owner, uid
                 self._queue.add(pod.pod, Cause.DUE)
-            pod.wanted = wanted
+            pod.wanted = log
             known[uid] = pod
         if known:
             self._pods[owner] = known

@@ -1,26 +1,31 @@
 """Events of pods that neither start nor say why, and of claims that they wait for.
 
 A pod whose own status tells what is wrong is not asked about, nor is one that has only just begun. What a claim waits
-for stands in its own Events alone.
+for stands in its own Events alone. Events are read in small pages, of which the newest ones are kept, in few characters
+each: who may create Events may create as many as they like.
 """
 
+import heapq
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
 from mistral_operator.cluster.client import Cluster, Manifest
 from mistral_operator.cluster.resources import CORE_EVENTS
 from mistral_operator.controller.store import Body
-from mistral_operator.status.diagnosis import ended_silently, wants_claim, wants_events
+from mistral_operator.status.diagnosis import Wanted
 from mistral_operator.status.evidence import ObjectEvent
-from mistral_operator.status.observed import is_leaving, is_ready
 
 _PATIENCE: Final = timedelta(seconds=20)  # within which an ordinary pod has begun
 _AGAIN_SECONDS: Final = 60.0
 _UNSAFE: Final = re.compile(r"[\\,=]")  # a field selector's own characters; a spec may call a claim anything
 _BACKSLASHED: Final = r"\\\g<0>"
 _MOST_PODS: Final = 3  # of one object: the others wait for the same
+_PAGE: Final = 50
+_MOST_PAGES: Final = 20  # the kubelet writes some 25 Events of one pod at most, and 12 more an hour
+_KEPT: Final = 50
+_LONGEST_CHARACTERS: Final = 1024  # of a message: the limit of events.k8s.io
 
 
 class Told(NamedTuple):
@@ -35,12 +40,20 @@ NOTHING_TOLD: Final = Told({}, (), _AGAIN_SECONDS)
 """Where Events may not be read."""
 
 
-async def events_of(cluster: Cluster, pods: Iterable[Body], claim: str | None, now: datetime) -> Told:
-    """Return what Events say of the pods that are silent, and of the claim that they mount."""
-    unready = [pod for pod in pods if not is_leaving(pod) and not is_ready(pod)]
-    silent = sorted((pod for pod in unready if wants_events(pod)), key=_begun)
-    asked = [pod for pod in silent if ended_silently(pod) or now - _begun(pod) >= _PATIENCE][:_MOST_PODS]
-    waiting = next((pod for pod in unready if wants_claim(pod)), None)
+async def events_of(
+    cluster: Cluster, pods: Sequence[Body], wanted: Mapping[str, Wanted], claim: str | None, now: datetime
+) -> Told:
+    """Return what Events say of the pods that are silent, and of the claim that they mount.
+
+    Parameters
+    ----------
+    wanted
+        What is to be asked for, by the uid of a pod; of others nothing is.
+    """
+    asking = [(pod, one) for pod in pods if (one := wanted.get(str(pod["metadata"]["uid"]))) is not None]
+    silent = sorted(((pod, one) for pod, one in asking if one.events), key=lambda pair: _begun(pair[0]))
+    asked = [pod for pod, one in silent if one.at_once or now - _begun(pod) >= _PATIENCE][:_MOST_PODS]
+    waiting = next((pod for pod, one in asking if one.claim_events), None)
     found = {str(pod["metadata"]["uid"]): await _newest_first(cluster, pod, _of_pod(pod)) for pod in asked}
     of_claim = await _newest_first(cluster, waiting, _of_claim(claim)) if waiting and claim else ()
     if asked or waiting:
@@ -49,11 +62,20 @@ async def events_of(cluster: Cluster, pods: Iterable[Body], claim: str | None, n
 
 
 async def _newest_first(cluster: Cluster, pod: Body, fields: str) -> Sequence[ObjectEvent]:
-    events: list[Manifest] = []
-    async for page in cluster.pages(CORE_EVENTS, str(pod["metadata"]["namespace"]), fields=fields):
-        events += page
-    newest = sorted(events, key=_last_seen, reverse=True)
-    return [ObjectEvent(str(event.get("reason", "")), str(event.get("message", ""))) for event in newest]
+    newest: list[tuple[tuple[str, int], ObjectEvent]] = []
+    pages = 0
+    async for page in cluster.pages(CORE_EVENTS, str(pod["metadata"]["namespace"]), fields=fields, page=_PAGE):
+        read = [(_last_seen(event), _read(event)) for event in page]
+        newest = heapq.nlargest(_KEPT, [*newest, *read], key=lambda one: one[0])
+        pages += 1
+        if pages == _MOST_PAGES:
+            break
+    return [event for _, event in newest]
+
+
+def _read(event: Manifest) -> ObjectEvent:
+    reason, message = (str(event.get(name) or "")[:_LONGEST_CHARACTERS] for name in ("reason", "message"))
+    return ObjectEvent(reason, message)
 
 
 def _of_pod(pod: Body) -> str:

@@ -3,7 +3,9 @@
 Level-triggered: it asks what is, never what has happened, so that it may run at any time and as often as wanted.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, TypeVar
@@ -41,8 +43,9 @@ from mistral_operator.rendering.owner import Owner, selector_of, selector_text
 from mistral_operator.rendering.problems import Unrenderable
 from mistral_operator.rendering.service import url_of
 from mistral_operator.rendering.volumes import claim_name
+from mistral_operator.status.diagnosis import speaks, wanted_of
 from mistral_operator.status.evidence import Evidence
-from mistral_operator.status.observed import Observed
+from mistral_operator.status.observed import Observed, condition_of
 from mistral_operator.status.plain import plain_status
 from mistral_operator.status.refused import faulty_status, smaller_status
 from mistral_operator.status.report import Subject, report, report_invalid
@@ -71,6 +74,8 @@ class Reconciler:
     ----------
     now
         The time of day, in UTC.
+    threads
+        In which the words of pods are read.
     """
 
     def __init__(
@@ -88,6 +93,7 @@ class Reconciler:
         now: Callable[[], datetime],
         metrics: Metrics,
         log: FilteringBoundLogger,
+        threads: Executor,
     ) -> None:
         self._cluster = cluster
         self._store = store
@@ -101,6 +107,7 @@ class Reconciler:
         self._now = now
         self._metrics = metrics
         self._log = log
+        self._threads = threads
         self._children = Children(cluster, store)
         self._taken: dict[Key, _Taken] = {}
         self._untold: dict[Key, str] = {}  # objects whose status stands nowhere: what Events said of it
@@ -131,7 +138,11 @@ class Reconciler:
             generation = int(body["metadata"]["generation"])
             deployment = self._children.seen(key, body["metadata"]["uid"]).get("Deployment")
             observed, again_seconds = await self._observe(key, deployment, pods, None)
-            after = report_invalid(before, generation, str(error), observed, self._timestamp())
+            why = str(error)
+            after = await self._apart(
+                lambda: report_invalid(before, generation, why, observed, self._timestamp()),
+                are_words=_are_words(observed),
+            )
             self._remember(key, await self._write_status(key, body, before, after, desired=None), shown, pods)
             return _soonest(self._models.recheck_seconds, again_seconds)
         seen = self._children.seen(key, subject.uid)
@@ -153,7 +164,10 @@ class Reconciler:
         observed, events_again_seconds = await self._observe(key, deployment, pods, claim)
         asked = self._verification.look(key, subject.spec.api_key_secret_ref, verdict.resolved, deployment, pods)
         told = _told_subject(key, subject)
-        after = report(before, told, verdict, observed, synced.trouble, self._timestamp(), warnings, asked)
+        after = await self._apart(
+            lambda: report(before, told, verdict, observed, synced.trouble, self._timestamp(), warnings, asked),
+            are_words=_are_words(observed),
+        )
         version = await self._write_status(key, body, before, after, desired=subject.spec.replicas)
         if _is_decision(verdict, frozen):
             self._log_decision(key, verdict)  # only now that it stands: what was not written is decided again
@@ -235,8 +249,10 @@ class Reconciler:
         self, key: Key, deployment: Body | None, pods: Sequence[Body], claim: str | None
     ) -> tuple[Observed, float | None]:
         """Return what is seen of an object's children, and in how many seconds Events are worth another look."""
-        events = await self._if_allowed(key, events_of(self._cluster, pods, claim, self._now()), NOTHING_TOLD)
-        causes = self._crash_logs.look(key, pods)
+        wanted = await self._apart(lambda: wanted_of(pods), are_words=_say_something(pods))
+        asking = events_of(self._cluster, pods, wanted, claim, self._now())
+        events = await self._if_allowed(key, asking, NOTHING_TOLD)
+        causes = self._crash_logs.look(key, pods, wanted)
         evidence = Evidence(
             events=events.pods,
             claim_events=events.claim,
@@ -246,6 +262,12 @@ class Reconciler:
             claim=claim,
         )
         return Observed.of(deployment, pods, evidence), events.again_seconds
+
+    async def _apart(self, reading: Callable[[], _T], *, are_words: bool) -> _T:
+        """Return what reading comes to: in a thread where it goes over others' words, of which there may be many."""
+        if not are_words:
+            return reading()
+        return await asyncio.get_running_loop().run_in_executor(self._threads, reading)
 
     def _previous_status(self, key: Key, body: Manifest) -> MistralDeploymentStatus:
         try:
@@ -358,6 +380,17 @@ class Reconciler:
 
     def _timestamp(self) -> str:
         return self._now().strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _say_something(pods: Iterable[Body]) -> bool:
+    return any(speaks(pod) for pod in pods)
+
+
+def _are_words(observed: Observed) -> bool:
+    """Tell whether a status rests on what pods, their Events, their logs or the API server say in words."""
+    evidence = observed.evidence
+    refused = observed.deployment is not None and bool(condition_of(observed.deployment, "ReplicaFailure"))
+    return refused or bool(evidence.events or evidence.causes) or _say_something([*observed.pods, *observed.failed])
 
 
 def _soonest(*waits: float | None) -> float:

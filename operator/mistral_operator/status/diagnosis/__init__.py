@@ -5,21 +5,36 @@ causes come before consequences, and the worst of all pods speaks.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from mistral_operator.status.diagnosis.containers import cannot_be_made, missing, no_sandbox
 from mistral_operator.status.diagnosis.crashes import crashed, is_explained
 from mistral_operator.status.diagnosis.finding import Finding, say
 from mistral_operator.status.diagnosis.images import no_image, pulling, says_why
 from mistral_operator.status.diagnosis.nodes import given_up, lost
-from mistral_operator.status.diagnosis.pods import Body, Container, begins, containers_of
+from mistral_operator.status.diagnosis.pods import Body, Container, begins, containers_of, speaks
 from mistral_operator.status.diagnosis.policy import refused
 from mistral_operator.status.diagnosis.probes import killed_by_probe, not_answering
 from mistral_operator.status.diagnosis.scheduling import unscheduled
 from mistral_operator.status.diagnosis.storage import CLAIM_REASONS, not_mounted
 from mistral_operator.status.evidence import NO_EVIDENCE, Evidence, ObjectEvent
+from mistral_operator.status.observed import is_leaving, is_ready
 
-__all__ = ["Diagnosis", "LogWanted", "diagnose", "ended_silently", "log_wanted", "wants_claim", "wants_events"]
+__all__ = [
+    "Diagnosis",
+    "LogWanted",
+    "Wanted",
+    "diagnose",
+    "log_wanted",
+    "speaks",
+    "wanted_of",
+    "wants_claim",
+    "wants_events",
+]
+
+_MOST_PODS: Final = (
+    50  # of one object that are read: what they say is as long as they like, and the others say the same
+)
 
 
 class Diagnosis(NamedTuple):
@@ -28,6 +43,15 @@ class Diagnosis(NamedTuple):
     reason: str
     message: str
     passing: bool
+
+
+class Wanted(NamedTuple):
+    """Where more is said of a pod than in its own status."""
+
+    events: bool  # about the pod
+    at_once: bool  # and without patience: somebody made a container end, which only Events tell of
+    claim_events: bool
+    log: "LogWanted | None"
 
 
 class LogWanted(NamedTuple):
@@ -53,6 +77,7 @@ def diagnose(
     refusal
         Why no pod can be created, in the API server's words.
     """
+    unready = unready[:_MOST_PODS]
     found = [(_name(pod), finding) for pod in unready if (finding := _of_pod(pod, evidence)) is not None]
     if not found and refusal:
         found = [("pods are refused", refused(refusal))]
@@ -63,6 +88,16 @@ def diagnose(
     # what will not mend itself first; of those that are alike always the same one, for a message must not move
     subject, worst = min(found, key=lambda one: (one[1].passing, _said(one)))
     return Diagnosis(worst.reason, say(subject, worst), worst.passing)
+
+
+def wanted_of(pods: Sequence[Body]) -> dict[str, Wanted]:
+    """Return what is to be asked for of pods that live and do not answer, by uid."""
+    unready = [pod for pod in pods if not is_leaving(pod) and not is_ready(pod)]
+    return {str(pod["metadata"]["uid"]): _wanted(pod) for pod in unready[:_MOST_PODS]}
+
+
+def _wanted(pod: Body) -> Wanted:
+    return Wanted(wants_events(pod), ended_silently(pod), wants_claim(pod), log_wanted(pod))
 
 
 def wants_events(pod: Body) -> bool:

@@ -81,6 +81,18 @@ def containers_of(pod: Body) -> Iterator[Container]:
             yield Container(one, init)
 
 
+def speaks(pod: Body) -> bool:
+    """Tell whether a pod says anything in words: what it says has to be read then."""
+    status = pod.get("status") or {}
+    states = (
+        state
+        for one in containers_of(pod)
+        for kind in ("state", "lastState")
+        for state in (one.status.get(kind) or {}).values()
+    )
+    return any((one or {}).get("message") for one in (status, *(status.get("conditions") or ()), *states))
+
+
 def has_node(pod: Body) -> bool:
     """Tell whether a pod has been scheduled."""
     return bool((pod.get("spec") or {}).get("nodeName"))

@@ -13,13 +13,14 @@ import logging, sys
 from mistral_operator.cli.logs import set_up_logs
 
 def read(token):
-    raise RuntimeError("broken")
+    raise RuntimeError(f"broken {token} \\x1b[31m \\ud800")
 
 log = set_up_logs(sys.argv[2], json=sys.argv[1] == "json")
 try:
     read(sys.argv[3])
 except RuntimeError:
-    log.exception("a fault", object="ns/m")
+    words = ["https://u:secret@h", 7]
+    log.exception("a fault", object="ns/m", error=f"Bearer {sys.argv[3]}\\x1b]0;title\\x07", words=words)
     logging.getLogger("a.library").exception("a library's")
 log.debug("details", object="ns/m")
 logging.getLogger("a.library").info("a request")
@@ -42,6 +43,15 @@ def test_tracebacks_show_no_values(how: str) -> None:
     assert "broken" in text
     assert "read" in text
     assert TOKEN not in text
+
+
+@pytest.mark.parametrize("how", ["json", "text"])
+def test_words_of_others(how: str) -> None:
+    """An error repeats a pod, a hub or a proxy: no token of theirs is kept, and no terminal acts on it."""
+    text = written(how)
+    assert "u:secret" not in text
+    assert "https://…@h" in text or "https://\\u2026@h" in text
+    assert all(one.isprintable() or one == "\n" for one in text)
 
 
 def test_one_object_a_line() -> None:

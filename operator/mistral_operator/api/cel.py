@@ -54,6 +54,11 @@ _LABELS: Final = _list(RENDERED_LABELS)
 _VOLUMES: Final = _list(RENDERED_VOLUMES)
 _MOUNTS: Final = _list(RENDERED_VOLUMES.values())
 _NO_GPU: Final = "(!has(self.{kind}) || self.{kind}.all(name, !name.startsWith('nvidia.com/')))"
+GPU_MEMORY_PATTERN: Final = (
+    "^([0-9]{1,2}([.][0-9]*)?Ti?|[0-9]{1,5}([.][0-9]*)?Gi?|[0-9]{1,8}([.][0-9]*)?Mi?|"
+    "[0-9]{1,11}([.][0-9]*)?(Ki|k)|[0-9.]*)$"
+)
+"""Of quantities, those that are less than 100Ti: by the digits that each unit may have."""
 _NOTHING: Final = "[dyn(0), dyn('0'), dyn('0%')]"
 
 RULES: Final[Mapping[Path, tuple[Rule, ...]]] = {
@@ -83,6 +88,12 @@ RULES: Final[Mapping[Path, tuple[Rule, ...]]] = {
         Rule(
             "!has(self.path) || (!self.path.startsWith('/') && !self.path.split('/').exists(part, part == '..'))",
             "spec.model.path is relative to the root of the volume, and stays in it",
+        ),
+    ),
+    ("spec", "gpu"): (
+        Rule(
+            f"!has(self.minMemory) || self.minMemory.matches('{GPU_MEMORY_PATTERN}')",
+            "spec.gpu.minMemory must be less than 100Ti: no GPU has nearly as much",
         ),
     ),
     ("spec", "parallelism"): (

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from mistral_operator.api import names
-from mistral_operator.api.cel import LIST_KEYS, RULES, Path
+from mistral_operator.api.cel import GPU_MEMORY_PATTERN, LIST_KEYS, RULES, Path
 from mistral_operator.api.crd import custom_resource_definition
 from mistral_operator.api.rendered import RENDERED_ENV, RENDERED_FLAGS, RENDERED_LABELS, RENDERED_VOLUMES
 from mistral_operator.api.structural import Schema
@@ -129,6 +129,9 @@ _TWINS: Final[Mapping[Path, tuple[_Check, ...]]] = {
     ),
     ("spec",): (lambda spec: spec["model"]["source"] != "PVC" or bool(_at(spec, ("storage", "pvc", "name"))),),
     ("spec", "model"): (lambda model: (model["source"] == "PVC") == ("path" in model), _stays_in_volume),
+    ("spec", "gpu"): (
+        lambda gpu: "minMemory" not in gpu or re.fullmatch(GPU_MEMORY_PATTERN, gpu["minMemory"]) is not None,
+    ),
     ("spec", "parallelism"): (lambda parallelism: parallelism["pipeline"] == 1,),
     ("spec", "image"): (lambda image: "runtime" in image or not {"repository", "tag", "digest"} & image.keys(),),
     ("spec", "storage"): (lambda storage: not {"pvc", "emptyDir"} <= storage.keys(),),

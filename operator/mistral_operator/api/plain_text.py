@@ -1,12 +1,20 @@
-"""Texts of the status that repeat somebody's words: made plain where they are made, whatever their source."""
+"""Texts of the status that repeat somebody's words: whatever they are, a status can hold them.
 
-from typing import Annotated
+What is made of them for people is :mod:`mistral_operator.status.plain`'s: plain, in one place, whoever said it.
+"""
 
-from pydantic import AfterValidator
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator
 
 from mistral_vllm.plain_text import encodable, plain_text, without_secrets
 
 __all__ = ["Words", "encodable", "plain_text", "without_secrets"]
 
-Words = Annotated[str, AfterValidator(plain_text)]
-"""One line of visible characters without secrets."""
+
+def _held(words: Any) -> Any:
+    return encodable(words) if isinstance(words, str) else words
+
+
+Words = Annotated[str, BeforeValidator(_held)]
+"""A text of somebody else: pydantic refuses surrogates that stand alone, so they are U+FFFD."""

@@ -6,6 +6,7 @@ from pydantic import AfterValidator, Field
 
 from mistral_operator.api.conditions import ConditionStatus, Phase
 from mistral_operator.api.core_type import CoreType
+from mistral_operator.api.plain_text import Words
 from mistral_operator.api.spec import ApiModel, RuntimeSpec
 
 _INT64: Final = 2**63  # the API server refuses a status with a number beyond
@@ -28,7 +29,7 @@ class Condition(ApiModel):
     """True, False or Unknown."""
     reason: str
     """One CamelCase word: stable, safe to match on."""
-    message: str
+    message: Words
     """One sentence: the object, the cause and the next step."""
     observed_generation: Int64
     """The spec's generation that this is about."""
@@ -83,7 +84,7 @@ class ModelStatus(ApiModel):
 
     commit: str | None = None
     """The commit that the pods run."""
-    architecture: str | None = None
+    architecture: Words | None = None
     """First of the config's architectures."""
     parameters: Int64 | None = None
     """Number of parameters."""
@@ -109,7 +110,7 @@ class RejectedBackend(ApiModel):
     """Its name."""
     reason: str
     """One CamelCase word."""
-    message: str
+    message: Words
     """Why."""
 
 
@@ -137,7 +138,7 @@ class AttentionStatus(ApiModel):
     """Attention backend by kind of layer; Auto is the engine's own choice."""
     reason: str
     """The rule that decided: one CamelCase word."""
-    message: str
+    message: Words
     """Why, in one sentence."""
     rejected: list[RejectedBackend] = Field(default_factory=list)
     """Backends that were not chosen, each with its reason."""
@@ -167,7 +168,7 @@ class PlanWarning(ApiModel):
 
     reason: str
     """One CamelCase word."""
-    message: str
+    message: Words
     """One sentence."""
 
 

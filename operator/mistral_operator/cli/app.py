@@ -9,6 +9,7 @@ from mistral_operator.cli.doctor.command import doctor
 from mistral_operator.cli.plan import plan
 from mistral_operator.cli.rbac import rbac
 from mistral_operator.cli.run import run
+from mistral_operator.cli.terminal import bear_any_text
 
 app = typer.Typer(
     name="mistral-operator",
@@ -44,4 +45,5 @@ def _root(
 
 def main() -> None:
     """Run the command line and exit with its code."""
+    bear_any_text()
     app()

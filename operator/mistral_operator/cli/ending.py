@@ -5,8 +5,7 @@ from contextlib import contextmanager
 from enum import IntEnum
 from typing import Final
 
-import typer
-
+from mistral_operator.cli.terminal import tell
 from mistral_operator.hub import HubError, HubReason
 from mistral_operator.planning.problems import Problem, Unplannable
 from mistral_operator.rendering.problems import Unrenderable
@@ -46,10 +45,10 @@ class Refused(Exception):
     def tell(self, about: str | None = None) -> None:
         """Print what is wrong, its details, what to do; ``about`` names the object where there may be several."""
         prefix = f"{about}: " if about else ""
-        typer.echo(f"Error: {prefix}{self.message.rstrip('.')}.", err=True)
+        tell(f"Error: {prefix}{self.message.rstrip('.')}.")
         for detail in self.details:
-            typer.echo(f"  - {detail}", err=True)
-        typer.echo(f"Next: {self.next_step.rstrip('.')}.", err=True)
+            tell(f"  - {detail}")
+        tell(f"Next: {self.next_step.rstrip('.')}.")
 
 
 _OF_A_COMMAND: Final[Mapping[HubReason, str]] = {

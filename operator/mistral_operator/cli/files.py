@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import typer
 import yaml
 
 from mistral_operator.api import names
@@ -15,6 +14,7 @@ from mistral_operator.api.checks import refusals
 from mistral_operator.api.mistral_deployment import SpecInvalidError, read_spec
 from mistral_operator.api.spec import MistralDeploymentSpec
 from mistral_operator.cli.ending import ExitCode, Refused
+from mistral_operator.cli.terminal import tell
 
 STDIN: Final = "-"
 _FIELDS: Final = frozenset({"apiVersion", "kind", "metadata", "spec", "status"})
@@ -48,7 +48,7 @@ def read_deployments(path: str) -> list[AskedDeployment]:
         if not isinstance(body, Mapping):
             faults.append(f"{body!r:.60} is no object")
         elif body.get("kind") != names.KIND:
-            typer.echo(f"Skipped: {_told(body)}, which is no {names.KIND}.", err=True)
+            tell(f"Skipped: {_told(body)}, which is no {names.KIND}.")
         else:
             wrong = _faults(body)
             faults += [f"{_told(body)}: {fault}" for fault in wrong]

@@ -1,13 +1,45 @@
 """Structured logs: one JSON object per line, whoever writes it."""
 
+import io
 import logging
 import sys
+from collections.abc import Callable, Mapping
+from typing import Any, TextIO
 
 import structlog
 from structlog.dev import plain_traceback
 from structlog.processors import ExceptionRenderer
 from structlog.tracebacks import ExceptionDictTransformer
-from structlog.typing import FilteringBoundLogger, Processor
+from structlog.typing import EventDict, ExcInfo, FilteringBoundLogger, Processor, WrappedLogger
+
+from mistral_operator.api.plain_text import without_secrets
+from mistral_operator.cli.terminal import visible
+
+
+def _of_texts(change: Callable[[str], str], value: Any) -> Any:
+    """Change every text in a value of a log line, however deep."""
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, Mapping):
+        return {name: _of_texts(change, one) for name, one in value.items()}
+    return [_of_texts(change, one) for one in value] if isinstance(value, list | tuple) else value
+
+
+def _without_secrets(_: WrappedLogger, __: str, line: EventDict) -> EventDict:
+    """Leave out what reads like a token, whoever's words a line repeats."""
+    return {name: value if name == "exc_info" else _of_texts(without_secrets, value) for name, value in line.items()}
+
+
+def _visible(_: WrappedLogger, __: str, line: EventDict) -> EventDict:
+    """Show as an escape what a terminal would act on; JSON has escapes of its own."""
+    return {name: value if name == "exc_info" else _of_texts(visible, value) for name, value in line.items()}
+
+
+def _plain_traceback(written: TextIO, error: ExcInfo) -> None:
+    """Write a traceback whose exception may repeat anybody's words."""
+    text = io.StringIO()
+    plain_traceback(text, error)
+    written.write("\n".join(visible(line) for line in without_secrets(text.getvalue()).split("\n")))
 
 
 def set_up_logs(level: str, *, json: bool) -> FilteringBoundLogger:
@@ -20,9 +52,13 @@ def set_up_logs(level: str, *, json: bool) -> FilteringBoundLogger:
     # tracebacks without the values of variables, which structlog shows unless told otherwise: one may be a token
     tracebacks = ExceptionRenderer(ExceptionDictTransformer(show_locals=False))
     written: list[Processor] = (
-        [tracebacks, structlog.processors.JSONRenderer()]
+        [tracebacks, _without_secrets, structlog.processors.JSONRenderer()]
         if json
-        else [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain_traceback)]
+        else [
+            _without_secrets,
+            _visible,
+            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=_plain_traceback),
+        ]
     )
     formatter = structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=[*shared, structlog.stdlib.add_logger_name],

@@ -1,13 +1,13 @@
 """What the command prints of one plan, of a plan on a cluster, and of the MistralDeployments of a file."""
 
-import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 from mistral_operator.cli.document import deployment_document, placement_document, plan_document
+from mistral_operator.cli.terminal import json_text, takes_unicode, tell, visible
 from mistral_operator.cli.yaml_text import yaml_text
 from mistral_operator.planning.plan import Plan
 
@@ -40,27 +40,32 @@ def print_deployments(planned: Sequence["PlannedDeployment"], output: Output) ->
     elif output is Output.MANIFESTS:
         for one in planned:
             for assumption in one.assumptions:
-                typer.echo(f"Assumed for {one}: {assumption}", err=True)
-        typer.echo(yaml_text([manifest for one in planned for manifest in one.manifests]), nl=False)
+                tell(f"Assumed for {one}: {assumption}")
+        typer.echo(_yaml([manifest for one in planned for manifest in one.manifests]), nl=False)
     else:
         _print_documents([deployment_document(one) for one in planned], output)
 
 
 def _print_documents(documents: Sequence[dict[str, Any]], output: Output) -> None:
     if output is Output.JSON:
-        typer.echo(json.dumps(documents[0] if len(documents) == 1 else documents, indent=2))
+        typer.echo(json_text(documents[0] if len(documents) == 1 else documents))
     else:
-        typer.echo(yaml_text(documents), nl=False)
+        typer.echo(_yaml(documents), nl=False)
+
+
+def _yaml(documents: Sequence[Mapping[str, Any]]) -> str:
+    return yaml_text(documents, is_unicode=takes_unicode())
 
 
 def _draw(plans: Iterable[tuple[str | None, Plan, "Placement | None"]]) -> None:
     from rich.console import Console  # noqa: PLC0415 - scripts need no drawing
     from rich.rule import Rule  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
 
     from mistral_operator.cli.text import print_plan  # noqa: PLC0415
 
     console = Console(highlight=False)
     for name, plan, placement in plans:
         if name is not None:
-            console.print(Rule(name, align="left"))
+            console.print(Rule(Text(visible(name)), align="left"))
         print_plan(plan, console, placement)

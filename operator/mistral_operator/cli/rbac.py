@@ -4,6 +4,7 @@ from typing import Annotated, Final
 
 import typer
 
+from mistral_operator.cli.terminal import takes_unicode
 from mistral_operator.cli.yaml_text import yaml_text
 from mistral_operator.cluster.rbac import rbac_manifests
 from mistral_operator.controller.settings import LeaseSettings
@@ -24,4 +25,4 @@ def rbac(
 ) -> None:
     """Print the ServiceAccount of the operator with exactly the rights it needs."""
     manifests = rbac_manifests(namespace, service_account, lease_name, watched=watch_namespace or (), nodes=nodes)
-    typer.echo(yaml_text(manifests), nl=False)
+    typer.echo(yaml_text(manifests, is_unicode=takes_unicode()), nl=False)

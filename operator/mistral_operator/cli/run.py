@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from mistral_operator.api.names import DEFAULT_IMAGE_REPOSITORY
+from mistral_operator.cli.terminal import tell
 from mistral_operator.controller.settings import HubSettings, LeaseSettings, Settings
 from mistral_vllm.runtimes import DEFAULT_VERSION, RuntimeName, UnknownRuntime, get_runtime
 
@@ -134,12 +135,12 @@ async def _run(settings: Settings, context: str | None, log_level: str, *, json:
     try:
         client = await connect(context)
     except NoClusterError as error:
-        typer.echo(f"Error: {error}", err=True)
+        tell(f"Error: {error}")
         return 2
     async with client:
         try:
             await run(settings, client, log)
         except NoPortError as error:
-            typer.echo(f"Error: {error}", err=True)
+            tell(f"Error: {error}")
             return 2
     return 0

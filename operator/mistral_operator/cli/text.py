@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
+from mistral_operator.cli.terminal import visible
 from mistral_operator.planning.plan import Plan
 from mistral_operator.planning.quantity import gib, kib
 from mistral_vllm.layer_types import LayerType
@@ -42,8 +43,8 @@ def print_plan(plan: Plan, console: Console, placement: "Placement | None" = Non
 
 
 def _title(plan: Plan) -> str:
-    commit = f" [dim]at {plan.facts.commit[:12]}[/dim]" if plan.facts.commit else ""
-    return f"[bold]{escape(plan.facts.id)}[/bold]{commit} on {plan.request.runtime}"
+    commit = f" [dim]at {escape(visible(plan.facts.commit[:12]))}[/dim]" if plan.facts.commit else ""
+    return f"[bold]{escape(visible(plan.facts.id))}[/bold]{commit} on {plan.request.runtime}"
 
 
 def _grid(rows: list[tuple[str, Text | str]]) -> Table:
@@ -51,7 +52,7 @@ def _grid(rows: list[tuple[str, Text | str]]) -> Table:
     grid.add_column(no_wrap=True, style="dim")
     grid.add_column(overflow="fold")
     for name, value in rows:
-        grid.add_row(f"  {name}", value if isinstance(value, Text) else Text(value))
+        grid.add_row(Text(f"  {visible(name)}"), value if isinstance(value, Text) else Text(visible(value)))
     return grid
 
 
@@ -172,8 +173,8 @@ def _print_list(heading: str, sentences: list[str], style: str, console: Console
 
 def _command(plan: Plan) -> str:
     """Write environment and arguments as one shell command, an option to a line."""
-    words = [shlex.quote(word) for word in plan.command_args]
-    lines = [f"{name}={shlex.quote(value)}" for name, value in plan.command_env.items()]
+    words = [_word(word) for word in plan.command_args]
+    lines = [f"{name}={_word(value)}" for name, value in plan.command_env.items()]
     lines.append(f"vllm serve {words[0]}")
     for word in words[1:]:
         if word.startswith("-"):
@@ -181,3 +182,11 @@ def _command(plan: Plan) -> str:
         else:
             lines[-1] += f" {word}"
     return "  " + " \\\n    ".join(lines)
+
+
+def _word(word: str) -> str:
+    """Quote a word for a shell; what a terminal would act on takes the shell's own escapes."""
+    if word.isprintable():
+        return shlex.quote(word)
+    escaped = word.replace("\\", r"\\").replace("'", r"\'")
+    return f"$'{visible(escaped)}'"

@@ -1,6 +1,5 @@
 """The command: what is asked, how it ends."""
 
-import json
 import sys
 from collections.abc import Sequence
 from enum import StrEnum
@@ -10,6 +9,7 @@ import typer
 
 from mistral_operator.cli.ending import ExitCode, Refused
 from mistral_operator.cli.rbac import DEFAULT_ACCOUNT
+from mistral_operator.cli.terminal import json_text
 from mistral_operator.controller.settings import LeaseSettings
 
 if TYPE_CHECKING:  # the client takes long to import, and so does the resource
@@ -90,7 +90,7 @@ def _print(findings: "Sequence[Finding]", output: Output) -> None:
     if output is Output.JSON:
         from mistral_operator.cli.doctor.document import findings_document  # noqa: PLC0415 - as above
 
-        typer.echo(json.dumps(findings_document(findings), indent=2))
+        typer.echo(json_text(findings_document(findings)))
         return
     from mistral_operator.cli.doctor.text import draw, plain_lines  # noqa: PLC0415
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from mistral_operator.api.plain_text import without_secrets
 from mistral_operator.cli.doctor.finding import Finding
 
 
@@ -16,8 +17,8 @@ def findings_document(findings: Iterable[Finding]) -> list[dict[str, str]]:
             "status": str(one.level),
             "object": one.object,
             "reason": one.reason,
-            "message": one.message.rstrip("."),
-            "next": one.next_step.rstrip("."),
+            "message": without_secrets(one.message).rstrip("."),
+            "next": without_secrets(one.next_step).rstrip("."),
         }
         for one in findings
     ]

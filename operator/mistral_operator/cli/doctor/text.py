@@ -4,7 +4,9 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
+from mistral_operator.api.plain_text import without_secrets
 from mistral_operator.cli.doctor.finding import Check, Finding, Level
+from mistral_operator.cli.terminal import visible
 
 if TYPE_CHECKING:  # only a terminal needs it
     from rich.console import Console
@@ -29,7 +31,7 @@ def draw(findings: Sequence[Finding], console: "Console") -> None:
     grid.add_column(no_wrap=True, style="dim")
     grid.add_column(overflow="fold")
     for one in findings:
-        said = Text.assemble((one.object, "bold"), f": {_what(one)}")
+        said = Text.assemble((visible(one.object), "bold"), f": {_what(one)}")
         grid.add_row(Text(one.level, style=_STYLES[one.level]), Text(one.check), said)
         if one.next_step:
             grid.add_row("", "", Text(f"→ {_sentence(one.next_step)}", style="cyan"))
@@ -50,14 +52,14 @@ def summary(findings: Sequence[Finding]) -> str:
 
 def _line(one: Finding) -> str:
     step = f" Next: {_sentence(one.next_step)}" if one.next_step else ""
-    return f"{one.level:<{_LEVEL_WIDTH}}  {one.check:<{_CHECK_WIDTH}}  {one.object}: {_what(one)}{step}"
+    return f"{one.level:<{_LEVEL_WIDTH}}  {one.check:<{_CHECK_WIDTH}}  {visible(one.object)}: {_what(one)}{step}"
 
 
 def _what(one: Finding) -> str:
-    reason = "" if one.level is Level.OK else f" ({one.reason})"
+    reason = "" if one.level is Level.OK else f" ({visible(one.reason)})"
     return f"{_sentence(one.message).removesuffix('.')}{reason}."
 
 
 def _sentence(text: str) -> str:
     """Return a text on one line, with one full stop."""
-    return f"{' '.join(text.split()).rstrip('.')}."
+    return f"{visible(without_secrets(' '.join(text.split()))).rstrip('.')}."

@@ -14,7 +14,7 @@ import aiohttp
 import yaml
 from aiohttp import web
 
-from bench.faults.admin import Admin, session_for
+from bench.faults.admin import MERGE, Admin, session_for
 from bench.faults.history import Histories, History
 from bench.faults.operators import OperatorProcess, Zygote
 from bench.faults.proxy import Proxy
@@ -156,8 +156,9 @@ class Lab:
         """Let a dead operator's Lease have run out, as it has when a pod takes its time to come back."""
         path = f"/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"
         for lease in (await self.admin.request("GET", path))["items"]:
-            spec = {**lease["spec"], "holderIdentity": None}
-            await self.admin.request("PUT", f"{path}/{lease['metadata']['name']}", {**lease, "spec": spec})
+            # not replaced: a renewal that was sent before the end may still be carried out
+            name = lease["metadata"]["name"]
+            await self.admin.request("PATCH", f"{path}/{name}", {"spec": {"holderIdentity": None}}, MERGE)
 
 
 def _prepare(plane: ControlPlane) -> None:

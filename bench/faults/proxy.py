@@ -25,6 +25,7 @@ _HOP_BY_HOP: Final = frozenset(
 )
 _VIEWED: Final = {(resource.group, resource.plural): resource for resource in VIEWED}
 _FORBIDDEN: Final = 403
+_CONFLICT: Final = 409
 
 
 class Proxy:
@@ -47,7 +48,7 @@ class Proxy:
     ) -> None:
         self._upstream = upstream
         self._history = history
-        self._identity = identity
+        self.identity = identity
         self._changed = changed
         self._horizon: int | None = None
         self._horizon_moved = asyncio.Event()
@@ -64,6 +65,7 @@ class Proxy:
         self.dead = False
         self.leading = False
         self.forbidden: list[str] = []
+        self.overtaken = False  # whether a status was not taken, because its object had changed meanwhile
         self.watched: set[tuple[str, str]] = set()  # everything that there ever was a watch of
         self.in_flight = 0
         self.active_at = time.monotonic()
@@ -163,6 +165,8 @@ class Proxy:
                 if self.kill_at == (number, True):
                     return self._strike(incoming)
                 return await self._stream(incoming, request, response)
+            if response.status == _CONFLICT and request.subresource == "status":
+                self.overtaken = True
             content = await response.read()
             if request.is_lease:
                 self._look_at_lease(request, body, response.status)
@@ -194,7 +198,7 @@ class Proxy:
 
     def _look_at_lease(self, request: Request, body: bytes, status: int) -> None:
         if request.method in ("PUT", "POST") and status < 300:
-            leading = json.loads(body).get("spec", {}).get("holderIdentity") == self._identity
+            leading = json.loads(body).get("spec", {}).get("holderIdentity") == self.identity
             if leading != self.leading:
                 self.leading = leading
                 self._act(0)  # what it does as the leader is still to come

@@ -1,10 +1,10 @@
-"""Events against the statuses that stood: each transition has one Event, and each Event a transition."""
+"""Events against the statuses that were written: each step from one to the next is told once, before it is taken."""
 
 from collections import Counter
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
-from bench.faults.admin import Body
 from bench.faults.history import History
 from mistral_operator.api.mistral_deployment import read_status
 from mistral_operator.api.names import KIND
@@ -15,36 +15,60 @@ from mistral_operator.status.transitions import transitions
 class Told(NamedTuple):
     """What an Event says, apart from its words."""
 
-    uid: str
     warning: bool
     reason: str
     action: str
 
 
-def wrong_events(history: History) -> Iterator[str]:
-    """Yield the Events that are missing and those that are too many, each as one line."""
-    wanted, found = Counter(_wanted(history)), Counter(_found(history))
-    for told, count in (wanted - found).items():
-        yield f"Event lost: {told.action}/{told.reason}, {count} of {wanted[told]}"
-    for told, count in (found - wanted).items():
-        yield f"Event too many: {told.action}/{told.reason}, {count} beyond {wanted[told]}"
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """From one status to the next."""
+
+    version: int  # of the store, with which the next one stands
+    wanted: Counter[Told]
 
 
-def _wanted(history: History) -> Iterator[Told]:
-    """Return what the statuses that were written, one after another, are to be told of."""
-    last: dict[str, Body] = {}
-    for change in history.of(KIND):
-        uid = str(change.body["metadata"]["uid"])
-        before, after = read_status(last.get(uid)), read_status(change.body.get("status"))
-        last[uid] = change.body.get("status") or {}
-        for note in transitions(before.conditions, after.conditions):
-            yield Told(uid, note.warning, note.reason, note.action)
+def wrong_events(history: History, excused: Collection[str] = ()) -> Iterator[str]:
+    """Yield the Events that are missing and those that are too many, each as one line.
 
-
-def _found(history: History) -> Iterator[Told]:
-    for body in history.state(EVENTS.kind).values():
+    Parameters
+    ----------
+    excused
+        Names of operators in the Lease: one that was killed, or whose status was not taken because the object had
+        changed, may have told of a step that was never taken, since things have moved on at the next look.
+    """
+    steps = _steps(history)
+    found: Counter[tuple[str, int, Told]] = Counter()
+    for change in history.of(EVENTS.kind):
+        body = change.body
         regarding = body["regarding"]
-        if regarding.get("kind") == KIND:
-            times = int((body.get("series") or {}).get("count", 1))
-            for _ in range(times):
-                yield Told(str(regarding["uid"]), body["type"] == "Warning", body["reason"], body["action"])
+        if regarding.get("kind") != KIND or change.deleted:
+            continue
+        told = Told(body["type"] == "Warning", body["reason"], body["action"])
+        uid = str(regarding["uid"])
+        step = next((one for one in steps.get(uid, ()) if one.version > change.version), None)
+        if step is not None and told in step.wanted:
+            found[uid, step.version, told] += 1
+        elif body.get("reportingInstance") not in excused:
+            yield f"Event of no step: {told.action}/{told.reason}"
+    for uid, taken in steps.items():
+        for step in taken:
+            for told in step.wanted:
+                count = found[uid, step.version, told]
+                if count != 1:
+                    yield f"Event {'lost' if count == 0 else f'told {count} times'}: {told.action}/{told.reason}"
+
+
+def _steps(history: History) -> dict[str, list[_Step]]:
+    """Return the steps of each object, by its uid."""
+    steps: dict[str, list[_Step]] = {}
+    last: dict[str, Any] = {}
+    for change in history.of(KIND):
+        uid, status = str(change.body["metadata"]["uid"]), change.body.get("status") or {}
+        if not change.deleted and status != last.get(uid, {}):
+            before, after = read_status(last.get(uid)), read_status(status)
+            notes = transitions(before.conditions, after.conditions)
+            wanted = Counter(Told(note.warning, note.reason, note.action) for note in notes)
+            steps.setdefault(uid, []).append(_Step(change.version, wanted))
+            last[uid] = status
+    return steps

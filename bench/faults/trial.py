@@ -93,7 +93,7 @@ class Trial:
         if not self._found and not await self._until(self._is_there, patiently=self.point is None):
             self._found += self._what_differs()
         state = self._state()
-        self._found += wrong_events(self._history)
+        self._found += wrong_events(self._history, self._excused())
         for running in self._running:
             self._found += [f"no right to {request}" for request in running.proxy.forbidden]
         struck = proxy.struck or (self.point is not None and self.point.pattern is Pattern.STALE)
@@ -260,6 +260,14 @@ class Trial:
                     await self._changed.wait()
             except TimeoutError:
                 continue
+
+    def _excused(self) -> set[str]:
+        """Return the operators that may have told of a status that never stood."""
+        return {
+            running.proxy.identity
+            for running in self._running
+            if running.process.pid in self._killed or running.proxy.overtaken
+        }
 
     def _alive(self) -> list[Running]:
         return [running for running in self._running if not running.proxy.dead]

@@ -99,25 +99,42 @@ def test_states_are_compared_without_what_differs_from_run_to_run() -> None:
     ]
 
 
-def test_each_transition_has_one_event() -> None:
-    """One that is missing and one that is there twice are found; good news at first is no Event."""
+def status(version: int, status: str, reason: str) -> Change:
+    """Return a write of a status with one condition."""
+    condition = {"type": "Available", "status": status, "reason": reason, "message": ""}
+    times = {"observedGeneration": 1, "lastTransitionTime": "2026-01-01T00:00:00Z"}
+    return put("MistralDeployment", version, status={"conditions": [condition | times]})
 
-    def status(version: int, status: str, reason: str) -> Change:
-        condition = {"type": "Available", "status": status, "reason": reason, "message": ""}
-        times = {"observedGeneration": 1, "lastTransitionTime": "2026-01-01T00:00:00Z"}
-        return put("MistralDeployment", version, status={"conditions": [condition | times]})
 
-    def event(version: int, reason: str, warning: str) -> Change:
-        regarding = {"kind": "MistralDeployment", "uid": "uid-of-m"}
-        fields = {"regarding": regarding, "type": warning, "reason": reason, "action": "Available"}
-        return put("Event", version, f"e{version}", **fields)
+def event(version: int, instance: str = IDENTITY) -> Change:
+    """Return an Event that tells that no pod is available."""
+    said = {"type": "Warning", "reason": "NoPodAvailable", "action": "Available", "reportingInstance": instance}
+    return put("Event", version, f"e{version}", regarding={"kind": "MistralDeployment", "uid": "uid-of-m"}, **said)
 
-    statuses = [status(1, "True", "PodsAvailable"), status(2, "False", "NoPodAvailable")]
-    lost = event(3, "NoPodAvailable", "Warning")
-    assert list(wrong_events(history_of(*statuses))) == ["Event lost: Available/NoPodAvailable, 1 of 1"]
-    assert list(wrong_events(history_of(*statuses, lost))) == []
-    twice = history_of(*statuses, lost, event(4, "NoPodAvailable", "Warning"))
-    assert list(wrong_events(twice)) == ["Event too many: Available/NoPodAvailable, 1 beyond 1"]
+
+GOOD, BAD = status(10, "True", "PodsAvailable"), status(20, "False", "NoPodAvailable")
+
+
+@pytest.mark.parametrize(
+    ("changes", "wrong"),
+    [
+        pytest.param([GOOD], [], id="good news at first is no Event"),
+        pytest.param([GOOD, event(15), BAD], [], id="told before the status"),
+        pytest.param([GOOD, BAD], ["Event lost: Available/NoPodAvailable"], id="not told"),
+        pytest.param([GOOD, event(15), event(16), BAD], ["Event told 2 times: Available/NoPodAvailable"], id="twice"),
+        pytest.param([GOOD, event(15), BAD, event(25)], ["Event of no step: Available/NoPodAvailable"], id="again"),
+        pytest.param([GOOD, event(15, "dead")], [], id="told by one that died before it wrote the status"),
+        pytest.param([GOOD, event(15)], ["Event of no step: Available/NoPodAvailable"], id="told of nothing"),
+        pytest.param(
+            [GOOD, event(15, "dead"), event(16), BAD],
+            ["Event told 2 times: Available/NoPodAvailable"],
+            id="told again by the one that came after",
+        ),
+    ],
+)
+def test_each_step_has_one_event(changes: list[Change], wrong: list[str]) -> None:
+    """One that is missing, one that is there twice, and one of what never stood are found."""
+    assert list(wrong_events(history_of(*changes), {"dead"})) == wrong
 
 
 def test_points_are_exhaustive() -> None:

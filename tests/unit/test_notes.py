@@ -1,6 +1,6 @@
 """Events as the API server takes them."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import kubernetes_validate
@@ -9,7 +9,7 @@ import pytest
 from mistral_operator.cluster.rbac import operator_rules
 from mistral_operator.cluster.resources import EVENTS
 from mistral_operator.controller.keys import Key
-from mistral_operator.controller.notes import event_of, tell
+from mistral_operator.controller.notes import event_of, step_of, tell
 from mistral_operator.status.transitions import Note
 from unit.api_server import ApiServer, Fault, on_server
 
@@ -17,10 +17,18 @@ NOON = datetime(2026, 11, 24, 12, 0, 0, 5, tzinfo=UTC)
 
 
 def event(
-    message: str = "m", *, warning: bool = False, instance: str = "operator-1", name: str = "m"
+    message: str = "m",
+    *,
+    warning: bool = False,
+    instance: str = "operator-1",
+    name: str = "m",
+    uid: str = "uid",
+    step: str = "step",
+    reason: str = "Gated",
+    now: datetime = NOON,
 ) -> dict[str, Any]:
     """Return an Event."""
-    return event_of(Note(warning, "Gated", "ModelResolved", message), Key("ns", name), "uid", instance, NOON)
+    return event_of(Note(warning, reason, "ModelResolved", message), Key("ns", name), uid, step, instance, now)
 
 
 def test_an_event() -> None:
@@ -40,10 +48,18 @@ def test_an_event() -> None:
     assert event()["type"] == "Normal"
 
 
-def test_names_differ() -> None:
-    """Two Events of one moment are two, and fit into a name."""
-    assert event()["metadata"]["name"] != event()["metadata"]["name"]
+def test_a_step_that_is_taken_again_has_the_same_events() -> None:
+    """By another process, later, in words that count on: it is the same; another step, reason or object is not."""
+    again = event("2 of 3", instance="operator-2", now=NOON + timedelta(minutes=5))
+    assert event("1 of 3")["metadata"]["name"] == again["metadata"]["name"]
+    others = [event(), event(step="next"), event(reason="NotFound"), event(uid="successor")]
+    assert len({one["metadata"]["name"] for one in others}) == len(others)
     assert len(event(name="m" * 52)["metadata"]["name"]) <= 253
+
+
+def test_a_step_is_named_by_the_whole_status_before() -> None:
+    """In whatever order its fields are read."""
+    assert step_of({"a": 1, "b": 2}) == step_of({"b": 2, "a": 1}) != step_of({"a": 1})
 
 
 @pytest.mark.parametrize(
@@ -74,7 +90,8 @@ def test_telling() -> None:
     async def test(server: ApiServer) -> None:
         cluster = await server.cluster()
         assert await tell(cluster, event()) is None
-        assert server.count("create", EVENTS.plural) == 1
+        assert await tell(cluster, event()) is None  # told already
+        assert len(server.all(EVENTS)) == 1
         server.faults.append(Fault("POST", 403, "namespace is being terminated"))
         lost = await tell(cluster, event())
         assert lost is not None

@@ -1,31 +1,42 @@
 """Events about MistralDeployments, in the API that ``kubectl describe`` and ``kubectl events`` read.
 
-At most one for each transition, and only of a status that stands: it is sent once that has been written. Who ends, or
-loses the lease, in between has told it in the status alone, as with the recorders of Kubernetes' own controllers; a
-status is what to rely on, and an Event is gone after an hour anyway.
+One for each transition, sent before the status that it tells of is written. Its name is a digest of the status before
+and of what is told: whoever ends or loses the lease in between leaves the same step to be taken again, by anybody, and
+that creates nothing twice. Only an API server that takes no Events makes one be lost, for a status does not wait for
+that: large clusters keep Events in an etcd of their own.
 """
 
-import secrets
+import asyncio
+import hashlib
+import json
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from mistral_operator.api import names
 from mistral_operator.api.shortening import shortened_bytes
 from mistral_operator.cluster.client import Cluster, Manifest
-from mistral_operator.cluster.errors import ClusterError
+from mistral_operator.cluster.errors import ClusterError, ConflictError, NotLeadingError, UnreachableError
 from mistral_operator.cluster.resources import EVENTS
 from mistral_operator.controller.keys import Key
 from mistral_operator.status.transitions import Note
 
 _LONGEST_NOTE_BYTES: Final = 1024  # validation of events.k8s.io/v1
+_PATIENCE_SECONDS: Final = 5.0  # a status waits for so long
 
 
-def event_of(note: Note, key: Key, uid: str, instance: str, now: datetime) -> Manifest:
-    """Return the Event that tells a note."""
+def step_of(status: Mapping[str, Any]) -> str:
+    """Return what names the step from a status, as the API server has it, to the next one."""
+    return hashlib.sha256(json.dumps(status, sort_keys=True).encode()).hexdigest()
+
+
+def event_of(note: Note, key: Key, uid: str, step: str, instance: str, now: datetime) -> Manifest:
+    """Return the Event that tells a note; the same note of the same step of an object has the same name."""
+    told = hashlib.sha256("\n".join((uid, step, note.action, note.reason)).encode()).hexdigest()
     return {
         "apiVersion": EVENTS.api_version,
         "kind": EVENTS.kind,
-        "metadata": {"name": f"{key.name}.{secrets.token_hex(8)}", "namespace": key.namespace},
+        "metadata": {"name": f"{key.name}.{told[:16]}", "namespace": key.namespace},
         "eventTime": now.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
         "reportingController": f"{names.GROUP}/{names.MANAGER}",
         "reportingInstance": instance[:128],
@@ -44,9 +55,23 @@ def event_of(note: Note, key: Key, uid: str, instance: str, now: datetime) -> Ma
 
 
 async def tell(cluster: Cluster, event: Manifest) -> ClusterError | None:
-    """Send an Event; one that is lost costs no more than itself, and is returned for the log."""
+    """Send an Event unless it is there already; one that is lost is returned for the log.
+
+    Raises
+    ------
+    NotLeadingError
+        When it is for another process to take this step.
+    """
     try:
-        await cluster.create(EVENTS, event)
+        async with asyncio.timeout(_PATIENCE_SECONDS):
+            await cluster.create(EVENTS, event)
+    except ConflictError:
+        return None
+    except NotLeadingError:
+        raise
     except ClusterError as error:
         return error
+    except TimeoutError:
+        what = f"Event {event['metadata']['namespace']}/{event['metadata']['name']}"
+        return UnreachableError(what, 0, f"no answer within {_PATIENCE_SECONDS:g} s")
     return None

@@ -4,6 +4,7 @@ Level-triggered: it asks what is, never what has happened, so that it may run at
 """
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -31,7 +32,7 @@ from mistral_operator.controller.keys import Key
 from mistral_operator.controller.metrics import Metrics
 from mistral_operator.controller.models import Models
 from mistral_operator.controller.nodes import Nodes
-from mistral_operator.controller.notes import event_of, tell
+from mistral_operator.controller.notes import event_of, step_of, tell
 from mistral_operator.controller.pod_events import NOTHING_TOLD, events_of
 from mistral_operator.controller.store import Body, Store, version_of
 from mistral_operator.controller.verification import Verification
@@ -297,30 +298,39 @@ class Reconciler:
         """
         after = plain_status(after)
         self._metrics.report(key, after, desired=desired)
+        notes = list(transitions(before.conditions, after.conditions))
+        may_stand = key not in self._untold  # after a refusal Events wait until a status stands
+        if may_stand:
+            await self._tell(key, body, before, notes)
         try:
             version = await self._apply_status(body, before, after)
         except (RefusedError, ForbiddenError) as refusal:
             smaller = plain_status(smaller_status(before, after, refusal.message, self._timestamp()))
             self._metrics.report(key, smaller, desired=desired)
-            await self._write_smaller(key, body, before, smaller)
+            await self._write_smaller(key, body, before, smaller, notes if may_stand else ())
             raise
         self._untold.pop(key, None)
-        if after != before:
-            await self._tell(key, body, transitions(before.conditions, after.conditions))
+        if not may_stand:
+            await self._tell(key, body, before, notes)
         return version
 
     async def _write_smaller(
-        self, key: Key, body: Manifest, before: MistralDeploymentStatus, smaller: MistralDeploymentStatus
+        self,
+        key: Key,
+        body: Manifest,
+        before: MistralDeploymentStatus,
+        smaller: MistralDeploymentStatus,
+        told: Sequence[Note],
     ) -> None:
-        notes = list(transitions(before.conditions, smaller.conditions))
-        try:
+        known = {(note.action, note.reason) for note in told}
+        moved = transitions(before.conditions, smaller.conditions)
+        notes = [note for note in moved if (note.action, note.reason) not in known]
+        words = "\n".join(note.message for note in notes)
+        if self._untold.get(key) != words:
+            await self._tell(key, body, before, notes, words)
+            self._untold[key] = words
+        with contextlib.suppress(RefusedError, ForbiddenError):
             await self._apply_status(body, before, smaller)
-        except (RefusedError, ForbiddenError):
-            told = "\n".join(note.message for note in notes)
-            if self._untold.get(key) == told:
-                return
-            self._untold[key] = told
-        await self._tell(key, body, notes)
 
     async def _apply_status(
         self, body: Manifest, before: MistralDeploymentStatus, after: MistralDeploymentStatus
@@ -336,9 +346,13 @@ class Reconciler:
         )
         return version_of(written)
 
-    async def _tell(self, key: Key, body: Manifest, notes: Iterable[Note]) -> None:
+    async def _tell(
+        self, key: Key, body: Manifest, before: MistralDeploymentStatus, notes: Sequence[Note], cause: str = ""
+    ) -> None:
+        """Tell of a step from a status; of a refused one each cause is another step."""
+        step = step_of(write_status(before)) + cause if notes else ""
         for note in notes:
-            event = event_of(note, key, body["metadata"]["uid"], self._identity, self._now())
+            event = event_of(note, key, body["metadata"]["uid"], step, self._identity, self._now())
             lost = await tell(self._cluster, event)
             if isinstance(lost, NamespaceTerminatingError):
                 self._log.debug("an Event has no namespace any more", object=str(key), reason=note.reason)

@@ -3,10 +3,11 @@
 import asyncio
 import base64
 import contextlib
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -14,6 +15,7 @@ from devcluster.hub import EVERY_REPOSITORY, Fault, HubServer, Kind
 from mistral_operator.api.spec import MistralDeploymentSpec
 from mistral_operator.cluster.errors import UnreachableError
 from mistral_operator.cluster.resources import SECRETS
+from mistral_operator.controller.keys import Key
 from mistral_operator.controller.metrics import Metrics
 from mistral_operator.controller.models import Models, Outcome
 from mistral_operator.controller.settings import HubSettings
@@ -40,14 +42,20 @@ class World:
     folder: Path
     now: float = 1_000_000.0
 
-    async def read(self, namespace: str = "ns", *, fresh_seconds: float | None = None, **fields: Any) -> Outcome:
+    async def read(
+        self, namespace: str = "ns", *, fresh_seconds: float | None = None, holder: Key | None = None, **fields: Any
+    ) -> Outcome:
         """Read the model of a spec."""
-        return await self.models.read(namespace, model_spec(**fields), fresh_seconds=fresh_seconds)
+        return await self.models.read(namespace, model_spec(**fields), fresh_seconds=fresh_seconds, holder=holder)
 
     def token(self, token: str, namespace: str = "ns") -> None:
         """Put a token into a namespace's Secret."""
         data = {"token": base64.b64encode(token.encode()).decode()}
         self.server.put(SECRETS, {"metadata": {"namespace": namespace, "name": "hf"}, "data": data})
+
+    def bytes_known(self) -> float:
+        """Return what the operator says its models take."""
+        return self.metrics.registry.get_sample_value("mistral_operator_hub_models_bytes") or 0
 
     def questions(self) -> int:
         """Return how often the hub was asked what a model is at a revision: once per reading."""
@@ -408,14 +416,225 @@ def test_memory_is_bounded_by_what_is_asked_for(on: On) -> None:
             made.now += 60
             if number % 30 == 0:
                 await made.read(revision="wanted")
-        (entries,) = [value for value in vars(made.models).values() if isinstance(value, dict)]
-        assert len(entries) < 350
+        assert made.bytes_known() < 350 * 3000
         asked = made.questions()
         await made.read(revision="wanted")
         assert made.questions() <= asked + 1
-        assert (MISTRAL, "wanted", "anonymous") in entries
+        made.now += 100_000
+        await made.read(revision="another")
+        assert made.bytes_known() < 2 * 3000
 
     on(test)
+
+
+def test_what_deleted_objects_needed_is_forgotten(on: On) -> None:
+    """Within a minute or so; what another object needs as well stays, and so does what is asked for at once again."""
+
+    async def test(made: World) -> None:
+        commit = made.hub.commit(MISTRAL)
+        first, second = Key("ns", "first"), Key("other", "second")
+        await made.read(holder=first)
+        await made.read(holder=second)
+        await made.read(revision=commit, holder=Key("ns", "third"))
+        before, asked = made.bytes_known(), made.questions()
+        made.models.forget(first)
+        made.models.forget(Key("ns", "third"))
+        made.models.forget(Key("ns", "never seen"))
+        made.now += 100
+        await made.read(holder=second)
+        assert made.questions() == asked
+        await made.read(model="mistralai/Pixtral-12B-2409", holder=first)
+        assert 0 < made.bytes_known() < before + 1000
+        await made.read(revision=commit, holder=Key("ns", "third"))
+        assert made.questions() == asked + 1  # a commit is read from the disk
+
+    on(test)
+
+
+def test_an_object_that_names_another_model_lets_go_of_the_first(on: On) -> None:
+    """An object needs one model at a time."""
+
+    async def test(made: World) -> None:
+        key = Key("ns", "name")
+        for number in range(20):
+            made.hub.faults[MISTRAL] = Fault(Kind.UNAVAILABLE, times=1)
+            await made.read(revision=f"branch-{number}", holder=key)
+            made.now += 61
+        assert made.bytes_known() < 5 * 3000
+
+    on(test)
+
+
+def test_after_another_process_has_led(on: On) -> None:
+    """Objects that were deleted meanwhile are nobody's; those that are there say so at once."""
+
+    async def test(made: World) -> None:
+        kept, gone = Key("ns", "kept"), Key("ns", "gone")
+        await made.read(holder=kept)
+        await made.read(revision=made.hub.commit(MISTRAL), holder=gone)
+        made.models.reset()
+        await made.read(holder=kept)
+        made.now += 61
+        asked = made.questions()
+        await made.read(holder=kept)
+        await made.read(revision="another", holder=kept)
+        assert made.questions() == asked + 1
+        assert made.bytes_known() < 3 * 4000
+
+    on(test)
+
+
+def test_all_models_together_are_bounded(hub: HubServer, tmp_path: Path) -> None:
+    """The largest go first, and are read again for whoever still needs them."""
+
+    async def main() -> None:
+        async with world(hub, tmp_path, replace(SETTINGS, memory_bytes=20_000)) as made:
+            for model in hub.repo_ids:
+                assert (await made.read(model=model, holder=Key("ns", model))).answer.reason is None
+                assert made.bytes_known() <= 20_000
+            for model in hub.repo_ids:
+                assert (await made.read(model=model, holder=Key("ns", model))).answer.facts is not None
+
+    asyncio.run(main())
+
+
+def test_a_fault_in_the_operator_is_told_like_any_other(tmp_path: Path) -> None:
+    """An object gets a reason whatever happens, and the log one traceback however often it happens."""
+    told: list[tuple[str, Any]] = []
+
+    class Log:
+        def error(self, event: str, **fields: Any) -> None:
+            told.append((event, fields))
+
+    async def main() -> None:
+        async with ApiServer() as server:
+            tokens = Tokens(await server.cluster(), lambda: 0.0, 30)
+            now = [0.0]
+            nonsense = cast("str", 5)  # an endpoint that is no text at all: nobody foresaw that
+            models = Models(
+                tokens, replace(SETTINGS, cache_dir=tmp_path), nonsense, lambda: now[0], Metrics(), cast("Any", Log())
+            )
+            with contextlib.closing(models):
+                for wait in (5, 10, 20):
+                    outcome = await models.read("ns", model_spec())
+                    assert (outcome.answer.reason, outcome.answer.transient) == ("InternalError", True)
+                    assert outcome.answer.message.startswith(f"{MISTRAL} could not be read: AttributeError")
+                    assert outcome.again_seconds == wait
+                    now[0] += wait
+        assert [event for event, _ in told] == ["could not read a model: this is a fault in the operator"]
+        assert isinstance(told[0][1]["exc_info"], AttributeError)
+
+    asyncio.run(main())
+
+
+@contextlib.asynccontextmanager
+async def one_slow_owner(settings: HubSettings, folder: Path) -> AsyncIterator[tuple[World, set[str]]]:
+    """Make a world whose hub answers for models of one owner a byte at a time, and give which were asked for."""
+    asked: set[str] = set()
+    over = asyncio.Event()
+    handlers: list[asyncio.Task[Any] | None] = []
+    config = b'{"model_type": "mistral"}'
+    listing = b'{"sha": "%s", "siblings": [{"rfilename": "config.json", "size": %d}]}' % (b"a" * 40, len(config))
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        handlers.append(asyncio.current_task())
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+            while True:
+                target = (await reader.readuntil(b"\r\n\r\n")).split(b" ")[1].decode()
+                asked.add(target)
+                if "/slow/" in target:
+                    writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+                    while not over.is_set() and not writer.is_closing():
+                        writer.write(b" ")
+                        with contextlib.suppress(TimeoutError):
+                            await asyncio.wait_for(over.wait(), 0.05)
+                    break
+                body = listing if "/revision/" in target else config
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body))
+        writer.close()
+
+    serving = await asyncio.start_server(answer, "127.0.0.1", 0)
+    host, port = serving.sockets[0].getsockname()
+    try:
+        async with world(cast("HubServer", None), folder, settings, f"http://{host}:{port}") as made:
+            yield made, asked
+    finally:
+        over.set()
+        serving.close()
+        await asyncio.gather(*(handler for handler in handlers if handler is not None))
+
+
+def test_slow_answers_of_one_namespace_stop_no_other(tmp_path: Path) -> None:
+    """Two hundred models that trickle wait for each other; one of another namespace is read at once, and first."""
+
+    async def main() -> None:
+        async with one_slow_owner(replace(SETTINGS, timeout_seconds=20), tmp_path) as (made, asked):
+            slow = [asyncio.create_task(made.read("slow", model=f"slow/model-{number}")) for number in range(200)]
+            while len(asked) < 4:
+                await asyncio.sleep(0)
+            for number in range(30):
+                outcome = await asyncio.wait_for(made.read("good", model=f"good/model-{number}"), 15)
+                assert outcome.answer.reason is None
+            assert sum("/slow/" in target for target in asked) == 4
+            assert not any(task.done() for task in slow)
+            for task in slow:
+                task.cancel()
+            await asyncio.gather(*slow, return_exceptions=True)
+            # the slots are free again: its own models are asked for as before
+            other = asyncio.create_task(made.read("slow", model="good/of-slow"))
+            assert (await asyncio.wait_for(other, 15)).answer.reason is None
+
+    asyncio.run(main())
+
+
+def test_a_model_that_two_namespaces_need_is_read_for_whoever_may_first(tmp_path: Path) -> None:
+    """A question that waits behind its namespace's others does not keep those of another waiting."""
+
+    async def main() -> None:
+        async with one_slow_owner(replace(SETTINGS, timeout_seconds=20), tmp_path) as (made, asked):
+            slow = [asyncio.create_task(made.read("slow", model=f"slow/model-{number}")) for number in range(50)]
+            while len(asked) < 4:
+                await asyncio.sleep(0)
+            behind = asyncio.create_task(made.read("slow", model="good/popular"))
+            await asyncio.sleep(0)
+            outcome = await asyncio.wait_for(made.read("good", model="good/popular"), 15)
+            assert outcome.answer.reason is None
+            assert (await asyncio.wait_for(behind, 15)).answer.reason is None
+            assert sum("/popular/" in target and "/revision/" in target for target in asked) == 1
+            for task in slow:
+                task.cancel()
+            await asyncio.gather(*slow, return_exceptions=True)
+
+    asyncio.run(main())
+
+
+def test_threads_that_were_given_up_end(tmp_path: Path) -> None:
+    """Whoever waits no longer, deleted or led by another process, leaves no thread behind that still reads."""
+
+    async def main() -> None:
+        async with one_slow_owner(replace(SETTINGS, timeout_seconds=600), tmp_path) as (made, asked):
+            slow = [asyncio.create_task(made.read(f"ns{number}", model=f"slow/model-{number}")) for number in range(8)]
+            while len(asked) < 8:
+                await asyncio.sleep(0)
+            for task in slow:
+                task.cancel()
+            await asyncio.gather(*slow, return_exceptions=True)
+            # eight more need all eight threads, which a read of ten minutes would still have
+            for number in range(8):
+                outcome = await asyncio.wait_for(made.read(f"ns{number}", model=f"good/model-{number}"), 15)
+                assert outcome.answer.reason is None
+            again = [asyncio.create_task(made.read(f"ns{number}", model=f"slow/again-{number}")) for number in range(8)]
+            while len(asked) < 8 + 16 + 8:
+                await asyncio.sleep(0)
+            made.models.close()
+            outcomes = await asyncio.wait_for(asyncio.gather(*again), 15)
+            assert {outcome.answer.reason for outcome in outcomes} == {"HubUnreachable"}
+        threads = [thread for thread in threading.enumerate() if thread.name.startswith("hub_")]
+        for thread in threads:
+            thread.join(10)
+        assert not any(thread.is_alive() for thread in threads)
+
+    asyncio.run(main())
 
 
 def test_a_hub_that_trickles(hub: HubServer, tmp_path: Path) -> None:

@@ -109,7 +109,7 @@ async def _operate(shared: _Shared, nodes: Nodes, stop: asyncio.Event) -> None:
     shared.informer = informer
     tokens = Tokens(shared.cluster, time.monotonic, shared.settings.hub.token_seconds)
     endpoint = shared.settings.defaults.hf_endpoint
-    with closing(Models(tokens, shared.settings.hub, endpoint, time.monotonic, shared.metrics)) as models:
+    with closing(Models(tokens, shared.settings.hub, endpoint, time.monotonic, shared.metrics, shared.log)) as models:
         verification = _verification(shared)
         logs = CrashLogs(
             shared.leaders_cluster, lambda key: shared.queue.add(key, Cause.DUE), time.monotonic, shared.log

@@ -121,6 +121,12 @@ HUB_READS: Final = Measure(
     "Reads of models from the hub; every result but Read is an error, and a reason of ModelResolved.",
     (Label("result", (READ, *HubReason)),),
 )
+HUB_MODELS_BYTES: Final = Measure(
+    "mistral_operator_hub_models_bytes",
+    MetricType.GAUGE,
+    "bytes",
+    "Memory for what is known of all models.",
+)
 ATTENTION_ASKS: Final = Measure(
     "mistral_operator_attention_asks_total",
     MetricType.COUNTER,
@@ -144,7 +150,7 @@ CPU_SECONDS: Final = Measure(
 
 OF_OBJECTS: Final = (CONDITION, BACKEND, REPLICAS_DESIRED, REPLICAS_READY)
 OF_THE_OPERATOR: Final = (
-    RECONCILES, RECONCILE_SECONDS, QUEUE_DEPTH, LEADING, HUB_READS, ATTENTION_ASKS, API_REQUESTS, RESIDENT_MEMORY,
-    CPU_SECONDS,
+    RECONCILES, RECONCILE_SECONDS, QUEUE_DEPTH, LEADING, HUB_READS, HUB_MODELS_BYTES, ATTENTION_ASKS, API_REQUESTS,
+    RESIDENT_MEMORY, CPU_SECONDS,
 )  # fmt: skip
 MEASURES: Final = (*OF_OBJECTS, *OF_THE_OPERATOR)

@@ -29,6 +29,7 @@ class Metrics:
         self.leading = self._gauge(measures.LEADING)
         self.api_requests = self._counter(measures.API_REQUESTS)
         self.hub_reads = self._counter(measures.HUB_READS)
+        self.hub_models_bytes = self._gauge(measures.HUB_MODELS_BYTES)
         self.attention_asks = self._counter(measures.ATTENTION_ASKS)
         self._objects = ObjectMetrics()
         self.registry.register(self._objects)

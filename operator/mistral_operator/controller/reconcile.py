@@ -151,7 +151,7 @@ class Reconciler:
 
         makes_a_plan = frozen is None or not same_wishes(frozen, subject.spec, subject.replan)
         outcome = await self._models.read(
-            key.namespace, subject.spec, fresh_seconds=_FRESH_SECONDS if makes_a_plan else None
+            key.namespace, subject.spec, fresh_seconds=_FRESH_SECONDS if makes_a_plan else None, holder=key
         )
         circumstances = Circumstances(outcome.answer, self._nodes.inventory, self._defaults, self._profiles)
         verdict = decide_plan(subject.spec, frozen, circumstances, generation=subject.generation, replan=subject.replan)
@@ -216,6 +216,7 @@ class Reconciler:
         self._taken.clear()
         self._untold.clear()
         self._children.reset()
+        self._models.reset()
         self._verification.reset()
         self._crash_logs.reset()
         self._metrics.reset()
@@ -385,6 +386,7 @@ class Reconciler:
         self._taken[key] = _Taken(version, children, _versions(pods))
 
     def _forget(self, key: Key) -> None:
+        self._models.forget(key)
         self._taken.pop(key, None)
         self._untold.pop(key, None)
         self._children.forget(key)

@@ -27,7 +27,9 @@ class HubSettings:
 
     cache_dir: Path | None = None  # HF_ASSETS_CACHE
     timeout_seconds: float = 10
-    parallel_reads: int = 8
+    parallel_reads: int = 8  # half of them at most for one namespace
+    memory_bytes: int = 16 << 20  # for what is known of all models
+    cache_bytes: int = 64 << 20  # for the same on disk; the chart's volume has four times that
     recheck_seconds: float = 3600  # whether a branch has moved
     retry_seconds: float = 5  # first wait after a hub that does not answer; doubles from there
     slow_retry_seconds: float = 300  # longest wait, and the wait where only a person can help

@@ -9,64 +9,84 @@ own.
 """
 
 import contextlib
-import json
 import os
 import tempfile
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 from urllib.parse import quote
 
-from mistral_operator.planning.facts import ModelFacts, WeightFormat, Weights
+from mistral_operator.hub.cache_space import CacheSpace
+from mistral_operator.hub.packing import pack, unpack
+from mistral_operator.planning.facts import ModelFacts
 
-_FORMAT_VERSION: Final = 2  # raised with every change of what is stored: older files then count as absent
 _COMMITS: Final = 64  # of one model: a branch that moves every day would fill the disk in the end
+_MAX_FILE_BYTES: Final = 1 << 20  # far more than is ever stored
 
 
-class FactsCache:
+class NoCache:
+    """Remembers nothing of a model, and writes nothing."""
+
+    def load(self, commit: str, revision: str) -> ModelFacts | None:  # noqa: ARG002
+        """Return the facts of a commit under the name it is asked for by, if they were stored."""
+        return None
+
+    def store(self, facts: ModelFacts) -> None:
+        """Keep the facts of a commit, and that their revision led to it."""
+
+    def remember(self, revision: str, commit: str) -> None:
+        """Keep which commit a revision was last seen at, for when the hub may not be asked."""
+
+    def commit_of(self, revision: str) -> str | None:  # noqa: ARG002
+        """Return the commit a revision was last seen at."""
+        return None
+
+
+class FactsCache(NoCache):
     """The facts of one model on one hub, by commit, and which commit a branch was last seen at.
 
     The cache is only ever a saving: what cannot be stored is not, and what cannot be read back is not there.
+
+    Parameters
+    ----------
+    folder
+        Where all models lie.
+    space
+        How much may lie there, if that is bounded.
     """
 
-    def __init__(self, folder: Path, endpoint: str, model: str) -> None:
+    def __init__(self, folder: Path, endpoint: str, model: str, space: CacheSpace | None = None) -> None:
         # the endpoint is part of the key: two hubs may use one name for different models
         self._folder = folder / quote(endpoint, safe="") / quote(model, safe="")
         self._model = model
+        self._space = space
 
     def load(self, commit: str, revision: str) -> ModelFacts | None:
-        """Return the facts of a commit under the name it is asked for by, if they were stored."""
+        """Read back what was stored of a commit."""
         try:
-            stored = json.loads(self._facts_file(commit).read_text(encoding="utf-8"))
-            return self._decode(stored, commit, revision)
+            with self._facts_file(commit).open("rb") as file:
+                content = file.read(_MAX_FILE_BYTES)
+            return unpack(content, model=self._model, revision=revision, commit=commit)
         except (OSError, ValueError, LookupError, TypeError, RecursionError):
             return None
 
     def store(self, facts: ModelFacts) -> None:
-        """Keep the facts of a commit, and that their revision led to it."""
+        """Write the facts of a commit, and let those go that were stored first."""
         if facts.commit is None:
             return
-        stored = {
-            "format_version": _FORMAT_VERSION,
-            "config": facts.config,
-            "params": facts.params,
-            "weights": [asdict(weights) for weights in facts.weights],
-            "tokenizer_files": sorted(facts.tokenizer_files),
-            "quantization": facts.quantization,
-            "other_weights": sorted(facts.other_weights),
-        }
         with contextlib.suppress(OSError, RecursionError):
-            _write(self._facts_file(facts.commit), json.dumps(stored))
+            self._write(self._facts_file(facts.commit), pack(facts))
             self._prune()
         self.remember(facts.revision, facts.commit)
 
     def remember(self, revision: str, commit: str) -> None:
-        """Keep which commit a revision was last seen at, for when the hub may not be asked."""
+        """Write where a revision leads, if that is news."""
         with contextlib.suppress(OSError):
-            _write(self._revision_file(revision), commit)
+            file = self._revision_file(revision)
+            if self.commit_of(revision) != commit:
+                self._write(file, commit.encode())
 
     def commit_of(self, revision: str) -> str | None:
-        """Return the commit a revision was last seen at."""
+        """Read back where a revision led."""
         try:
             return self._revision_file(revision).read_text(encoding="utf-8")
         except (OSError, ValueError):
@@ -85,40 +105,17 @@ class FactsCache:
         # the suffix keeps ".." from being a path of its own
         return self._folder / "revisions" / f"{quote(revision, safe='')}.txt"
 
-    def _decode(self, stored: dict[str, Any], commit: str, revision: str) -> ModelFacts | None:
-        if stored["format_version"] != _FORMAT_VERSION:
-            return None
-        return ModelFacts(
-            id=self._model,
-            revision=revision,
-            commit=commit,
-            config=stored["config"],
-            params=stored["params"],
-            weights=tuple(
-                Weights(
-                    WeightFormat(weights["format"]),
-                    weights["size_bytes"],
-                    tuple(weights["files"]),
-                    weights["parameters"],
-                    weights["dtypes"],
-                )
-                for weights in stored["weights"]
-            ),
-            tokenizer_files=frozenset(stored["tokenizer_files"]),
-            quantization=stored["quantization"],
-            other_weights=frozenset(stored["other_weights"]),
-        )
-
-
-def _write(path: Path, text: str) -> None:
-    """Write a file that other processes see whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=path.parent)
-    temporary = Path(name)
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-        temporary.replace(path)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
+    def _write(self, path: Path, content: bytes) -> None:
+        """Write a file that other processes see whole or not at all."""
+        if self._space is not None:
+            self._space.make_room(len(content))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(dir=path.parent)
+        temporary = Path(name)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(content)
+            temporary.replace(path)
+        except OSError:
+            temporary.unlink(missing_ok=True)
+            raise

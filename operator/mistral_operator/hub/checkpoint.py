@@ -3,6 +3,7 @@
 from mistral_operator.hub.errors import NoConfigError
 from mistral_operator.hub.files import CONFIG, PARAMS, QUANTIZATION, ModelFiles, sort_files
 from mistral_operator.hub.json_file import read_object
+from mistral_operator.hub.kept_words import kept_of
 from mistral_operator.hub.weights import weights_of
 from mistral_operator.planning.facts import ModelFacts
 
@@ -23,15 +24,16 @@ def facts_of(files: ModelFiles, *, revision: str, commit: str | None) -> ModelFa
     params = read_object(files, PARAMS)
     if config is None and params is None:
         raise NoConfigError(files.model)
+    quantization = read_object(files, QUANTIZATION)
     names = sort_files(files.sizes)
     return ModelFacts(
         id=files.model,
         revision=revision,
         commit=commit,
-        config=config,
-        params=params,
+        config=kept_of(files.model, CONFIG, config) if files.remote else config,
+        params=kept_of(files.model, PARAMS, params) if files.remote else params,
         weights=weights_of(files, names),
         tokenizer_files=names.tokenizer,
-        quantization=read_object(files, QUANTIZATION),
+        quantization=kept_of(files.model, QUANTIZATION, quantization) if files.remote else quantization,
         other_weights=names.other_weights,
     )

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from itertools import islice
 from typing import Final, Protocol
 
 CONFIG: Final = "config.json"
@@ -23,6 +24,7 @@ _SHARD: Final = re.compile(r"(?P<stem>.+)-(?P<number>[0-9]{1,9})-of-(?P<count>[0
 _HF_SHARD: Final = re.compile(r"model-[0-9]{1,9}-of-[0-9]{1,9}\.safetensors")
 _PICKLED: Final = re.compile(r"pytorch_model(-[0-9]{1,9}-of-[0-9]{1,9})?\.bin")
 _TOKENIZERS: Final = ("tekken.json", "tokenizer.json", "tokenizer_config.json", "tokenizer.model*")
+_MAX_NAMES: Final = 100  # of a kind that are kept: that there are some is what counts
 _OTHER_WEIGHTS: Final = (
     *("*.safetensors", "*.gguf", "*.ggml", "ggml-*.bin", "*.onnx", "*.npz", "*.h5", "*.msgpack"),
     *("consolidated*.pt", "consolidated*.pth"),
@@ -82,9 +84,13 @@ def sort_files(names: Iterable[str]) -> SortedFiles:
         hf_safetensors=tuple(hf_safetensors),
         hf_pickled=tuple(name for name in names if _PICKLED.fullmatch(name)),
         mistral=tuple(mistral),
-        tokenizer=frozenset(name for name in names if _matches(name, _TOKENIZERS)),
-        other_weights=frozenset(name for name in names if name not in ours and _matches(name, _OTHER_WEIGHTS)),
+        tokenizer=_some(name for name in names if _matches(name, _TOKENIZERS)),
+        other_weights=_some(name for name in names if name not in ours and _matches(name, _OTHER_WEIGHTS)),
     )
+
+
+def _some(names: Iterable[str]) -> frozenset[str]:
+    return frozenset(islice(names, _MAX_NAMES))
 
 
 def missing_shard(names: Iterable[str]) -> str | None:

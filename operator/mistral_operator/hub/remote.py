@@ -17,7 +17,8 @@ from huggingface_hub.errors import HFValidationError, RemoteEntryNotFoundError
 from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]  # exported lazily
 
 from mistral_operator.hub.bounded_http import BoundedHttp
-from mistral_operator.hub.cache import FactsCache
+from mistral_operator.hub.cache import FactsCache, NoCache
+from mistral_operator.hub.cache_space import CacheSpace
 from mistral_operator.hub.checkpoint import facts_of
 from mistral_operator.hub.errors import (
     ACCESS_ADVICE,
@@ -36,6 +37,8 @@ from mistral_operator.planning.facts import ModelFacts
 
 READ_TIMEOUTS: Final = 6
 """In times of one answer: when a whole read has to be over."""
+CACHE_BYTES: Final = 64 << 20
+"""What a cache may take on disk where nobody says: ten thousand models."""
 _CREDENTIALS: Final = re.compile(r"//[^/@]*@")
 
 
@@ -65,6 +68,10 @@ class HubReader:
         How long one answer may take, from the connection to its last byte; a read ends at the first that takes longer.
     offline : bool
         Ask nothing, as ``HF_HUB_OFFLINE=1`` says for the whole process.
+    cached : bool
+        Whether anything is kept on disk, and looked for there.
+    cache_space : CacheSpace, optional
+        What bounds the folder, where several readers share it; each reader bounds what it writes when None.
     access_advice : str
         What a user is to do who gave no token, as errors say it in the middle of a sentence.
     """
@@ -75,6 +82,8 @@ class HubReader:
     timeout_seconds: float = 10
     offline: bool = False
     access_advice: str = ACCESS_ADVICE
+    cached: bool = True
+    cache_space: CacheSpace | None = None
 
     def read(self, model_id: str, revision: str = "main", *, deadline: Deadline | None = None) -> ModelFacts:
         """Read one revision of one model.
@@ -103,7 +112,7 @@ class HubReader:
             raise InvalidModelIdError(model_id) from None
         endpoint = endpoint_of(self.endpoint)
         shown = without_credentials(endpoint)
-        cache = FactsCache(Path(self.cache_dir or constants.HF_ASSETS_CACHE) / "mistral-operator", shown, model_id)
+        cache = self._cache(shown, model_id)
         commit = revision if COMMIT.fullmatch(revision) else None
         if self.offline or is_offline_mode():
             commit = commit or cache.commit_of(revision)
@@ -122,7 +131,13 @@ class HubReader:
         with closing(http):
             return self._ask(HubSession.open(endpoint, model_id, self.token, http), asked, cache)
 
-    def _ask(self, session: HubSession, asked: Asked, cache: FactsCache) -> ModelFacts:
+    def _cache(self, shown: str, model_id: str) -> NoCache:
+        if not self.cached:
+            return NoCache()
+        folder = Path(self.cache_dir or constants.HF_ASSETS_CACHE) / "mistral-operator"
+        return FactsCache(folder, shown, model_id, self.cache_space or CacheSpace(folder, CACHE_BYTES))
+
+    def _ask(self, session: HubSession, asked: Asked, cache: NoCache) -> ModelFacts:
         with translated(asked), session.listing(asked.revision) as answer:
             listing = read_listing(answer, asked.model)
         known = cache.load(listing.commit, asked.revision)

@@ -1,12 +1,11 @@
 """Reads the models of MistralDeployments as the operator would: the same hub reader, each with its own Secret's token.
 
-Nothing is taken from what an earlier read has left on this machine. Tokens go to the hub and nowhere else.
+Nothing is taken from what an earlier read has left on this machine, and nothing is left there. Tokens go to the hub
+and nowhere else.
 """
 
 import asyncio
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Final
 
 from mistral_operator.api.conditions import Reason
@@ -17,9 +16,11 @@ from mistral_operator.cluster.resources import SECRETS
 from mistral_operator.controller.tokens import HUB_TOKEN, TokenError, Tokens
 from mistral_operator.hub import HubError, HubReason
 from mistral_operator.hub.remote import HubReader, endpoint_of, without_credentials
+from mistral_operator.hub.wire import Deadline
 
 _PROBE: Final = "mistralai/Mistral-7B-v0.1"  # where no object names a model; whether a mirror has it does not matter
 _PARALLEL: Final = 8
+_LONGEST_SECONDS: Final = 60.0  # of one read
 _AWAY: Final = frozenset(
     {
         HubReason.HUB_UNREACHABLE,
@@ -52,17 +53,20 @@ async def read_models(cluster: Cluster, tokens: Tokens, deployments: Sequence[De
         else:
             questions[one.about] = (one.spec.model.id, one.spec.model.revision, token)
     shown = without_credentials(endpoint_of(endpoint))
-    with tempfile.TemporaryDirectory(prefix="mistral-operator-doctor-") as folder:
-        bound = asyncio.Semaphore(_PARALLEL)
+    bound = asyncio.Semaphore(_PARALLEL)
 
-        async def ask(number: int, question: _Question) -> ModelRead:
-            async with bound:  # a folder each: what one token may read is not another's
-                return await asyncio.to_thread(_read, question, endpoint, Path(folder, str(number)))
+    async def ask(question: _Question) -> ModelRead:
+        async with bound:
+            deadline = Deadline(_LONGEST_SECONDS)
+            try:
+                return await asyncio.to_thread(_read, question, endpoint, deadline)
+            finally:
+                deadline.cancel()  # a thread outlives whoever waited for it no longer
 
-        if not questions and not results:
-            return Hub(shown, probe=await ask(0, (_PROBE, "main", None)))
-        different = [*dict.fromkeys(questions.values())]
-        answers = await asyncio.gather(*(ask(number, question) for number, question in enumerate(different)))
+    if not questions and not results:
+        return Hub(shown, probe=await ask((_PROBE, "main", None)))
+    different = [*dict.fromkeys(questions.values())]
+    answers = await asyncio.gather(*map(ask, different))
     answer_to = dict(zip(different, answers, strict=True))
     return Hub(shown, results | {about: answer_to[question] for about, question in questions.items()})
 
@@ -80,12 +84,12 @@ async def _token(cluster: Cluster, tokens: Tokens, one: Deployment) -> str | Mod
         return ModelRead(str(error.reason), error.message, error.next_step, asked=False, token_not_readable=forbidden)
 
 
-def _read(question: _Question, endpoint: str | None, cache: Path) -> ModelRead:
+def _read(question: _Question, endpoint: str | None, deadline: Deadline) -> ModelRead:
     model, revision, token = question
     sent: str | bool = False if token is None else token  # this machine's own token is not the operator's
-    reader = HubReader(endpoint, sent, cache_dir=cache, access_advice=f"set {HUB_TOKEN.field}")
+    reader = HubReader(endpoint, sent, cached=False, access_advice=f"set {HUB_TOKEN.field}")
     try:
-        reader.read(model, revision)
+        reader.read(model, revision, deadline=deadline)
     except HubError as error:
         return ModelRead(str(error.reason), error.message, error.next_step, hub_away=error.reason in _AWAY)
     return ModelRead()

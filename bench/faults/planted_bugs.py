@@ -48,9 +48,15 @@ class PlantedBug:
 def _trust_a_predecessor() -> None:
     sync = Children.sync
 
-    async def trusting(self: Children, owner: Key, uid: str, manifests: Sequence[Manifest]) -> Synced:
+    async def trusting(
+        self: Children, owner: Key, uid: str, manifests: Sequence[Manifest], *, creates_only: bool = False
+    ) -> Synced:
         seen, begun = self.seen(owner, uid), {name for _, name in self._applied}
-        return Synced(seen) if "Service" in seen and owner not in begun else await sync(self, owner, uid, manifests)
+        return (
+            Synced(seen)
+            if "Service" in seen and owner not in begun
+            else await sync(self, owner, uid, manifests, creates_only=creates_only)
+        )
 
     Children.sync = trusting  # type: ignore[method-assign]
 

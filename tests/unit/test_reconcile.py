@@ -80,6 +80,12 @@ class World:
         (found,) = [one for one in self.status(key)["conditions"] if one["type"] == kind]
         return found["status"], found["reason"]
 
+    def deployment(self, key: Key) -> Body:
+        """Return an object's Deployment."""
+        found = self.server.find(DEPLOYMENTS, key.namespace, key.name)
+        assert found is not None
+        return found
+
     def show(self) -> None:
         """Let the watches tell of everything there is."""
         for resource in (MISTRAL_DEPLOYMENTS, DEPLOYMENTS, SERVICES, PODS):
@@ -162,6 +168,92 @@ def test_from_nothing(on: On) -> None:
             4096,
             {"sliding_attention": "XFORMERS"},
         )
+
+    on(test)
+
+
+def test_an_object_as_new_as_a_watch_shows_it(on: On) -> None:
+    """Nobody has handled it yet, so that it is not read again; later passes read it live."""
+
+    async def test(world: World) -> None:
+        key = world.mdep()
+        world.show()
+        await world.reconciler.reconcile(key)
+        assert world.server.count("get", "mistraldeployments") == 0
+        assert world.writes() == ["services", "deployments", "mistraldeployments/status"]
+        world.show()
+        await world.reconciler.reconcile(key)
+        assert world.server.count("get", "mistraldeployments") == 1
+        assert world.writes() == []
+
+    on(test)
+
+
+def test_an_object_that_changed_after_a_watch_has_shown_it(on: On) -> None:
+    """Nothing is claimed about what was not seen: the status is refused, and the next pass reads the object."""
+
+    async def test(world: World) -> None:
+        key = world.mdep(replicas=1)
+        world.show()
+        world.mdep(replicas=3)
+        with pytest.raises(ConflictError):
+            await world.reconciler.reconcile(key)
+        assert world.status(key) == {}
+        await world.reconciler.reconcile(key)
+        assert world.deployment(key)["spec"]["replicas"] == 3
+        assert world.condition(key, "BackendSelected")[0] == "True"
+
+    on(test)
+
+
+def test_an_object_that_went_after_a_watch_has_shown_it(on: On) -> None:
+    """It is forgotten, as it would be had it been read before it went."""
+
+    async def test(world: World) -> None:
+        key = world.mdep()
+        world.show()
+        world.server.remove(MISTRAL_DEPLOYMENTS, "ns", "m")
+        assert await world.reconciler.reconcile(key) is None
+        assert world.reconciler.is_news(key)
+
+    on(test)
+
+
+@pytest.mark.parametrize("watched", [False, True], ids=["children unseen", "children seen"])
+def test_a_watch_that_lags_behind(on: On, watched: bool) -> None:
+    """What somebody made of a newer object is never taken back for an older view of it, not even for a moment."""
+
+    async def test(world: World) -> None:
+        key = world.mdep(replicas=1)
+        old = world.server.find(MISTRAL_DEPLOYMENTS, "ns", "m")
+        assert old is not None
+        world.mdep(replicas=3)
+        await world.reconciler.reconcile(key)
+        world.reconciler.reset()
+        world.writes()
+        if watched:
+            world.show()
+        world.store.watched(MISTRAL_DEPLOYMENTS, old, deleted=False)
+        await world.reconciler.reconcile(key)
+        applied = [one.body for one in world.server.requests if one.verb == "patch" and one.place.subresource is None]
+        changing = [body for body in applied if body["metadata"].get("resourceVersion") != "1"]  # "1" can only create
+        replicas = [body["spec"]["replicas"] for body in changing if body["kind"] == "Deployment"]
+        assert replicas == [3]
+        assert world.deployment(key)["spec"]["replicas"] == 3
+        assert world.server.count("get", "mistraldeployments") == 1
+
+    on(test)
+
+
+def test_who_begins_to_lead_trusts_no_older_view(on: On) -> None:
+    """What a watch has shown before that is read live."""
+
+    async def test(world: World) -> None:
+        key = world.mdep()
+        world.show()
+        world.reconciler.reset()
+        await world.reconciler.reconcile(key)
+        assert world.server.count("get", "mistraldeployments") == 1
 
     on(test)
 

@@ -1,5 +1,6 @@
 """What the watches and the lists show of the cluster."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -80,7 +81,7 @@ def test_the_dead_are_forgotten(store: Store) -> None:
         store.watched(PODS, pod(f"p{number}", f"i{number}", 2 * number + 1), deleted=False)
         store.watched(PODS, pod(f"p{number}", f"i{number}", 2 * number + 2), deleted=True)
     assert list(store.keys(PODS)) == []
-    assert sum(len(value) for value in vars(store).values()) < 60
+    assert sum(len(value) for value in vars(store).values() if isinstance(value, dict)) < 60
     assert store.pods_of(Key("ns", "i5")) == ()
 
 
@@ -138,3 +139,45 @@ def test_what_is_kept(store: Store, resource: Resource, found: dict[str, Any], k
 def test_versions(metadata: dict[str, str], version: int) -> None:
     """A number, as Kubernetes says since 1.35; anything else is older than everything."""
     assert version_of({"metadata": metadata}) == version
+
+
+CONDITION = {"conditions": [{"type": "Ready"}]}
+
+
+def test_what_nobody_has_handled_is_kept_whole_until_it_is_taken(store: Store) -> None:
+    """The API server fills in defaults of a status at once; a condition is what somebody has written."""
+    shown = body(3, status={"replicas": 0}, spec={"model": {"id": "a/b"}})
+    shown["metadata"]["managedFields"] = [{"manager": "kubectl"}]
+    store.watched(MISTRAL_DEPLOYMENTS, shown, deleted=False)
+    kept = store.take_new(KEY)
+    assert kept is not None
+    assert (kept["spec"], kept["status"]) == (shown["spec"], shown["status"])
+    assert "managedFields" not in kept["metadata"]
+    assert store.take_new(KEY) is None
+
+
+@pytest.mark.parametrize(
+    "then",
+    [
+        pytest.param(lambda store: store.watched(MISTRAL_DEPLOYMENTS, body(4), deleted=True), id="gone"),
+        pytest.param(
+            lambda store: store.watched(MISTRAL_DEPLOYMENTS, body(4, status=CONDITION), deleted=False), id="handled"
+        ),
+        pytest.param(lambda store: store.forget_new(), id="forgotten"),
+    ],
+)
+def test_what_is_not_new_any_more(store: Store, then: Callable[[Store], None]) -> None:
+    """It is not kept."""
+    store.watched(MISTRAL_DEPLOYMENTS, body(3), deleted=False)
+    then(store)
+    assert store.take_new(KEY) is None
+
+
+def test_new_objects_do_not_fill_the_memory(store: Store) -> None:
+    """A hundred of a megabyte are not kept, and there is room again when some are taken."""
+    for name in map(str, range(100)):
+        store.watched(MISTRAL_DEPLOYMENTS, body(3, name, spec={"x": "y" * 2**20}), deleted=False)
+    taken = [name for name in map(str, range(100)) if store.take_new(Key("ns", name)) is not None]
+    assert 5 <= len(taken) <= 8
+    store.watched(MISTRAL_DEPLOYMENTS, body(3), deleted=False)
+    assert store.take_new(KEY) is not None

@@ -44,6 +44,10 @@ class _Applied:
     version: int
 
 
+class StaleViewError(Exception):
+    """What was to be created is there already: the object is not as new as it was taken for, and has to be read."""
+
+
 class _NotOurs(Exception):
     """A child's name is taken by an object of somebody else."""
 
@@ -70,11 +74,18 @@ class Children:
         found = ((kind, self._store.get(resource, owner)) for kind, resource in CHILDREN.items())
         return {kind: body for kind, body in found if body is not None and _owner_of(body) == uid}
 
-    async def sync(self, owner: Key, uid: str, manifests: Sequence[Manifest]) -> Synced:
+    async def sync(self, owner: Key, uid: str, manifests: Sequence[Manifest], *, creates_only: bool = False) -> Synced:
         """Bring the children to what is wanted, in order; the first that cannot be brought stops the rest.
+
+        Parameters
+        ----------
+        creates_only
+            Whether nothing that is there may be changed, because the owner was not read live.
 
         Raises
         ------
+        StaleViewError
+            When something would have to be.
         ClusterError
             When the API server cannot be reached, or somebody else was faster: to be tried again.
         """
@@ -83,7 +94,7 @@ class Children:
             kind = str(manifest["kind"])
             what = f"{kind} {owner}"
             try:
-                bodies[kind] = await self._bring(CHILDREN[kind], owner, uid, manifest)
+                bodies[kind] = await self._bring(CHILDREN[kind], owner, uid, manifest, creates_only=creates_only)
             except _NotOurs:
                 return Synced(self.seen(owner, uid) | bodies, _taken(what))
             except NamespaceTerminatingError:
@@ -112,20 +123,24 @@ class Children:
                 self._applied.pop((kind, owner), None)
         return None
 
-    async def _bring(self, resource: Resource, owner: Key, uid: str, manifest: Manifest) -> Body:
+    async def _bring(self, resource: Resource, owner: Key, uid: str, manifest: Manifest, *, creates_only: bool) -> Body:
         intent = _digest(manifest)
         seen = self._store.get(resource, owner)
         last = self._applied.get((resource.kind, owner))
         if seen is not None and last == _Applied(uid, intent, version_of(seen)):
             return seen
         known = str(seen["metadata"]["uid"]) if seen is not None and _owner_of(seen) == uid else None
-        body = await self._apply(resource, owner, uid, manifest, known)
+        if creates_only and known is not None:
+            raise StaleViewError
+        body = await self._apply(resource, owner, uid, manifest, known, creates_only=creates_only)
         if _owner_of(body) != uid:
             raise _NotOurs
         self._applied[resource.kind, owner] = _Applied(uid, intent, version_of(body))
         return body
 
-    async def _apply(self, resource: Resource, owner: Key, uid: str, manifest: Manifest, known: str | None) -> Body:
+    async def _apply(
+        self, resource: Resource, owner: Key, uid: str, manifest: Manifest, known: str | None, *, creates_only: bool
+    ) -> Body:
         """Apply a child: what is known to be ours by its uid, or else something new."""
         try:
             first = _creating(manifest) if known is None else _that_very(manifest, known)
@@ -138,6 +153,8 @@ class Children:
                 raise _NotOurs from error
             if isinstance(error, RefusedError) and (live is None or live["metadata"]["uid"] == known):
                 raise
+        if creates_only:
+            raise StaleViewError
         if live is None:  # deleted, and no watch has told yet
             return await self._cluster.apply(resource, _creating(manifest), force=False)
         return await self._cluster.apply(resource, _that_very(manifest, str(live["metadata"]["uid"])), force=True)

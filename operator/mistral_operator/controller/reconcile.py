@@ -23,16 +23,17 @@ from mistral_operator.api.mistral_deployment import (
 )
 from mistral_operator.api.status import MistralDeploymentStatus, Resolved
 from mistral_operator.cluster.client import Cluster, Manifest
-from mistral_operator.cluster.errors import ForbiddenError, NamespaceTerminatingError, RefusedError
+from mistral_operator.cluster.errors import ForbiddenError, NamespaceTerminatingError, NotFoundError, RefusedError
 from mistral_operator.cluster.resources import CHILDREN, MISTRAL_DEPLOYMENTS
 from mistral_operator.controller.autoscalers import scaled_by_others
-from mistral_operator.controller.children import Children, Synced
+from mistral_operator.controller.children import Children, StaleViewError, Synced
 from mistral_operator.controller.crash_logs import CrashLogs
 from mistral_operator.controller.keys import Key
 from mistral_operator.controller.metrics import Metrics
 from mistral_operator.controller.models import Models
 from mistral_operator.controller.nodes import Nodes
 from mistral_operator.controller.notes import event_of, step_of, tell
+from mistral_operator.controller.placements import Placements
 from mistral_operator.controller.pod_events import NOTHING_TOLD, events_of
 from mistral_operator.controller.store import Body, Store, version_of
 from mistral_operator.controller.verification import Verification
@@ -110,6 +111,7 @@ class Reconciler:
         self._log = log
         self._threads = threads
         self._children = Children(cluster, store)
+        self._placements = Placements()
         self._taken: dict[Key, _Taken] = {}
         self._untold: dict[Key, str] = {}  # objects whose status stands nowhere: what Events said of it
 
@@ -126,7 +128,21 @@ class Reconciler:
         ClusterError
             When the API server cannot be reached or somebody else was faster: to be tried again.
         """
+        new = None if key in self._taken else self._store.take_new(key)
+        if new is not None:
+            try:
+                return await self._pass(key, new, is_live=False)
+            except (StaleViewError, NotFoundError):
+                self._log.debug("not as new as the watch has shown it", object=str(key))
         body = await self._cluster.get(MISTRAL_DEPLOYMENTS, key.namespace, key.name)
+        return await self._pass(key, body, is_live=True)
+
+    async def _pass(self, key: Key, body: Manifest | None, *, is_live: bool) -> float | None:
+        """Do what :meth:`reconcile` promises, for an object as it was read, or as new as a watch has shown it.
+
+        Of the latter nothing is changed but its status, and that only if it still has the same resourceVersion: a
+        watch may lag behind. Its children are created, and if they are there already it is read after all.
+        """
         if body is None or body["metadata"].get("deletionTimestamp") is not None:
             self._forget(key)  # ownerReferences do the rest; applying now would re-create children
             return None
@@ -153,13 +169,15 @@ class Reconciler:
         outcome = await self._models.read(
             key.namespace, subject.spec, fresh_seconds=_FRESH_SECONDS if makes_a_plan else None, holder=key
         )
-        circumstances = Circumstances(outcome.answer, self._nodes.inventory, self._defaults, self._profiles)
+        circumstances = Circumstances(
+            outcome.answer, self._nodes.inventory, self._defaults, self._profiles, self._placements.place
+        )
         verdict = decide_plan(subject.spec, frozen, circumstances, generation=subject.generation, replan=subject.replan)
         if subject.paused:
             verdict = verdict.held_back(frozen)
         scaled = scaled_by_others(self._cluster, self._store, key, subject.spec.replicas, before.warnings)
         warnings = await self._if_allowed(key, scaled, [])
-        synced = await self._render_and_apply(key, subject, verdict, seen)
+        synced = await self._render_and_apply(key, subject, verdict, seen, is_live=is_live)
 
         claim, deployment = claim_name(key.name, subject.spec), synced.bodies.get("Deployment")
         observed, events_again_seconds = await self._observe(key, deployment, pods, claim)
@@ -215,6 +233,7 @@ class Reconciler:
         """Believe nothing of before: another process may have led in between."""
         self._taken.clear()
         self._untold.clear()
+        self._store.forget_new()
         self._children.reset()
         self._models.reset()
         self._verification.reset()
@@ -222,7 +241,7 @@ class Reconciler:
         self._metrics.reset()
 
     async def _render_and_apply(
-        self, key: Key, subject: MistralDeployment, verdict: Verdict, seen: dict[str, Body]
+        self, key: Key, subject: MistralDeployment, verdict: Verdict, seen: dict[str, Body], *, is_live: bool
     ) -> Synced:
         if not verdict.renderable or verdict.resolved is None:
             return Synced(seen)
@@ -231,8 +250,8 @@ class Reconciler:
             manifests = render_children(owner, subject.spec, verdict.resolved)
         except Unrenderable as problem:
             return Synced(seen, problem.as_condition())
-        synced = await self._children.sync(key, subject.uid, manifests)
-        if synced.trouble is not None:
+        synced = await self._children.sync(key, subject.uid, manifests, creates_only=not is_live)
+        if synced.trouble is not None or not is_live:
             return synced
         trouble = await self._children.prune(key, subject.uid, manifests, prunable_kinds(owner, subject.spec))
         return Synced(synced.bodies, trouble)

@@ -3,6 +3,7 @@
 Absence here proves nothing, and presence little: a watch lags behind. So reconcile reads its object live.
 """
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
@@ -14,6 +15,7 @@ _METADATA: Final = (
     "name", "namespace", "uid", "resourceVersion", "generation", "creationTimestamp", "deletionTimestamp",
     "ownerReferences", "labels", "annotations",
 )  # fmt: skip
+_MOST_NEW_BYTES: Final = 8 * 2**20
 
 WATCHED: Final = (MISTRAL_DEPLOYMENTS, *CHILDREN.values(), PODS)
 """What is watched of everybody's; nodes are the cluster's, and kept apart."""
@@ -21,9 +23,15 @@ Body = Mapping[str, Any]
 
 
 class Store:
-    """The last known state of everything watched."""
+    """The last known state of everything watched.
+
+    Of a MistralDeployment no more than its version is kept, as its content is read live. But one that a watch shows
+    without a condition, which nobody has handled yet, is kept whole until it is taken, unless there are too many.
+    """
 
     def __init__(self) -> None:
+        self._new: dict[Key, bytes] = {}  # JSON: a tenth of the memory
+        self._new_bytes = 0
         self._bodies: dict[str, dict[Key, Body]] = {resource.kind: {} for resource in WATCHED}
         self._pods_of: dict[Key, dict[Key, Body]] = {}  # instance -> its pods
 
@@ -41,10 +49,13 @@ class Store:
 
     def watched(self, resource: Resource, body: Body, *, deleted: bool) -> None:
         """Take an event of a watch."""
+        key = Key.of(body)
+        if resource is MISTRAL_DEPLOYMENTS:
+            self._keep_new(key, None if deleted or _is_handled(body) else body)
         if deleted:
-            self._drop(resource, Key.of(body))
+            self._drop(resource, key)
         else:
-            self._put(resource, Key.of(body), body)
+            self._put(resource, key, body)
 
     def listed(self, resource: Resource, body: Body) -> bool:
         """Take an object of a list; tell whether it differs from what was known."""
@@ -54,6 +65,30 @@ class Store:
             return False
         self._put(resource, key, body)
         return True
+
+    def take_new(self, key: Key) -> dict[str, Any] | None:
+        """Return an object that a watch has shown without a condition, once; it may have changed or gone since."""
+        kept = self._new.pop(key, None)
+        if kept is None:
+            return None
+        self._new_bytes -= len(kept)
+        body: dict[str, Any] = json.loads(kept)
+        return body
+
+    def forget_new(self) -> None:
+        """Keep none of the objects that :meth:`take_new` would return: they may be old."""
+        self._new.clear()
+        self._new_bytes = 0
+
+    def _keep_new(self, key: Key, body: Body | None) -> None:
+        self._new_bytes -= len(self._new.pop(key, b""))
+        if body is None:
+            return
+        metadata = {name: of for name, of in body["metadata"].items() if name != "managedFields"}
+        kept = json.dumps({**body, "metadata": metadata}).encode()
+        if self._new_bytes + len(kept) <= _MOST_NEW_BYTES:
+            self._new[key] = kept
+            self._new_bytes += len(kept)
 
     def _put(self, resource: Resource, key: Key, body: Body) -> None:
         trimmed = _trim(resource, body)
@@ -76,6 +111,11 @@ def version_of(body: Body) -> int:
     """Return an object's resourceVersion as the number it is; Kubernetes orders them since 1.35, etcd always did."""
     version = str(body.get("metadata", {}).get("resourceVersion", ""))
     return int(version) if version.isdigit() else 0
+
+
+def _is_handled(body: Body) -> bool:
+    """Tell whether a MistralDeployment has a condition; the defaults of its status come with its creation."""
+    return bool((body.get("status") or {}).get("conditions"))
 
 
 def _instance(key: Key, body: Body) -> Key:

@@ -4,9 +4,9 @@ Three ends are possible. A plan of today's facts is adopted; or the frozen plan 
 change is told; or there is no plan, and whatever runs is left alone.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, TypeAlias
 
 from mistral_operator.api.conditions import ConditionValue, Reason, false, true, unknown
 from mistral_operator.api.names import REPLAN_ANNOTATION
@@ -24,6 +24,8 @@ from mistral_vllm.profiles import Profile
 _CURRENT: Final = "pods run the plan that today's facts lead to"
 _PAUSED: Final = "there is no plan, and none is made while the object is paused"
 _REPLAN: Final = f"annotate the object with a new value of {REPLAN_ANNOTATION} to take it"
+Place: TypeAlias = Callable[[ModelFacts, MistralDeploymentSpec, Inventory, Defaults, Sequence[Profile]], Placement]
+"""What plans a model: :func:`mistral_operator.planning.placement.place`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,7 @@ class Circumstances:
     inventory: Inventory
     defaults: Defaults
     profiles: Sequence[Profile] = ()
+    place: Place = place  # or one that remembers
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +104,7 @@ def _place(spec: MistralDeploymentSpec, circumstances: Circumstances) -> Placeme
     facts = circumstances.answer.facts
     if facts is None:
         return None
-    return place(facts, spec, circumstances.inventory, circumstances.defaults, circumstances.profiles)
+    return circumstances.place(facts, spec, circumstances.inventory, circumstances.defaults, circumstances.profiles)
 
 
 def _without_a_new_plan(

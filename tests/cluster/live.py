@@ -53,13 +53,13 @@ class Live:
         self._ssl = ssl.create_default_context(cafile=str(plane.ca_file))
 
     def request(self, method: str, path: str, body: Any = None, content_type: str = "application/json") -> Any:
-        """Send one request."""
+        """Send one request; bytes go out as they are, all else as JSON."""
         return json.loads(self._send(method, path, body, content_type))
 
     def _send(self, method: str, path: str, body: Any = None, content_type: str = "application/json") -> bytes:
         request = urllib.request.Request(  # noqa: S310 - always https
             f"{self.plane.server}/{path}",
-            None if body is None else json.dumps(body).encode(),
+            body if body is None or isinstance(body, bytes) else json.dumps(body).encode(),
             {"Authorization": f"Bearer {self._token}", "Content-Type": content_type},
             method=method,
         )

@@ -17,7 +17,11 @@ _SEPARATES: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]+")  # C0, DEL, 
 _INVISIBLE: Final = re.compile(
     "[\u00ad\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
 )
-_NO_CHARACTER: Final = re.compile("[\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
+_NO_CHARACTER: Final = re.compile(  # surrogates, and the last two code points of each plane
+    "[\ud800-\udfff\ufdd0-\ufdef"
+    + "".join(f"{chr(end)}{chr(end + 1)}" for end in range(0xFFFE, 0x110000, 0x10000))
+    + "]"
+)
 _LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _REPLACEMENT: Final = "\ufffd"
 

@@ -89,4 +89,4 @@ def _refusal(why: str) -> ConditionValue:
 
 def _told(words: str) -> str:
     """Return words that no API server refuses: ASCII, bounded, without what moves."""
-    return shortened(steady(words).encode("ascii", "backslashreplace").decode(), _LONGEST).rstrip(". ")
+    return shortened(steady(words.encode("ascii", "backslashreplace").decode()), _LONGEST).rstrip(". ")

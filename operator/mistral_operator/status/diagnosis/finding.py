@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple
 
+from mistral_operator.api.plain_text import plain_text
 from mistral_operator.api.pod_reasons import PodReason
 from mistral_operator.api.shortening import shortened
 
@@ -65,8 +66,8 @@ def _step(step: Step, match: re.Match[str]) -> str:
 
 
 def steady(text: str) -> str:
-    """Return a text in one line, without what moves by itself."""
-    text = text[:LONGEST_WORDS]
+    """Return a text in one plain line, without what moves by itself."""
+    text = plain_text(text[:LONGEST_WORDS])
     for moving, instead in _MOVING:
         text = moving.sub(instead, text)
     return " ".join(text.split())

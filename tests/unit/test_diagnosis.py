@@ -6,7 +6,15 @@ from typing import Any
 import pytest
 
 from mistral_operator.api.pod_reasons import PodReason
-from mistral_operator.status.diagnosis import Diagnosis, diagnose, log_wanted, wants_claim, wants_events
+from mistral_operator.status.diagnosis import (
+    Diagnosis,
+    diagnose,
+    log_wanted,
+    speaks,
+    wanted_of,
+    wants_claim,
+    wants_events,
+)
 from mistral_operator.status.diagnosis.engine import engine_failure
 from mistral_operator.status.diagnosis.finding import LONGEST, Finding, part, say
 from mistral_operator.status.evidence import NO_EVIDENCE, Evidence, ObjectEvent
@@ -832,3 +840,38 @@ def test_a_long_cause_is_cut_and_the_next_step_is_not() -> None:
     assert diagnosis.message.endswith("…; see `kubectl logs --previous`")
     longer: Any = found(pod(ended("RuntimeError: " + "long " * 200), name="another-name-of-a-pod"))
     assert longer.message.partition(": ")[2] == diagnosis.message.partition(": ")[2]
+
+
+@pytest.mark.parametrize(
+    ("one", "words"),
+    [
+        (pod(), False),
+        (pod(waiting("ContainerCreating")), False),
+        (pod(running()), False),
+        (pod(waiting("ErrImagePull", "not found")), True),
+        (pod(ended("ValueError: no")), True),
+        (pod(ended()), True),  # the back-off's
+        (unscheduled("0/5 nodes are available"), True),
+        (pod(message="The node was low on resource: memory."), True),
+    ],
+)
+def test_who_speaks(one: Body, words: bool) -> None:
+    """A pod on its way says nothing that has to be read."""
+    assert speaks(one) is words
+
+
+def test_of_many_pods_some_are_read() -> None:
+    """The first by name, always the same ones: a thousand replicas that say what they like take as long as fifty."""
+    pods = [pod(ended("ValueError: no room"), name=f"m-{number:03}") for number in range(1000)]
+    pods[50] = pod(waiting("InvalidImageName"), name="m-050")
+    diagnosis = found(*pods)
+    assert diagnosis is not None
+    assert diagnosis.reason == PodReason.CONTAINER_CRASHED
+    assert len(wanted_of(pods)) == 50
+
+
+@pytest.mark.parametrize("say_it", [ended, unscheduled, lambda words: waiting("ErrImagePull", words)])
+def test_words_without_end(say_it: Any) -> None:
+    """A status may be as long as an object is; a message is not, and what stands at the beginning is understood."""
+    body = say_it("manifest unknown " + "(Request ID: " * 100_000)
+    assert found(body if "status" in body else pod(body)) is not None

@@ -90,12 +90,28 @@ def test_of_many_events_the_newest_are_kept() -> None:
             name = f"m.{number:05}"
             time = f"2026-11-25T{11 - number // 600:02}:{number // 60 % 60:02}:{number % 60:02}Z"
             metadata = {"namespace": "ns", "name": name}
-            server.put(CORE_EVENTS, event("Unhealthy", name + "é" * 5000, lastTimestamp=time, metadata=metadata))
+            server.put(CORE_EVENTS, event("Unhealthy", name + "é" * 2000, lastTimestamp=time, metadata=metadata))
         body = aged(pod(CREATING))
         (told,) = (await events_of(await server.cluster(), [body], wanted_of([body]), None, NOW)).pods.values()
         assert [one.message[:7] for one in told] == [f"m.{number:05}" for number in range(599, 549, -1)]
         assert {len(one.message) for one in told} == {1024}
         assert {request.query["limit"] for request in server.requests} == {"50"}
+
+    on_server(test)
+
+
+def test_events_that_are_too_long() -> None:
+    """What was read before them is known."""
+
+    async def test(server: ApiServer) -> None:
+        for number in range(120):
+            metadata = {"namespace": "ns", "name": f"m.{number:05}"}
+            long = "x" * 40_000 if number >= 50 else ""
+            server.put(CORE_EVENTS, event("Unhealthy", f"{number}{long}", metadata=metadata))
+        body = aged(pod(CREATING))
+        (told,) = (await events_of(await server.cluster(), [body], wanted_of([body]), None, NOW)).pods.values()
+        assert [one.message for one in told] == [str(number) for number in range(49, -1, -1)]
+        assert server.count("list", "events") == 2
 
     on_server(test)
 

@@ -21,6 +21,7 @@ from mistral_operator.cluster.errors import (
     ExpiredError,
     NotFoundError,
     NotLeadingError,
+    TooLongError,
     UnreachableError,
     error_of,
 )
@@ -97,11 +98,26 @@ class Cluster:
         labels: str | None = None,
         fields: str | None = None,
         page: int = _PAGE,
+        longest_bytes: int | None = None,
     ) -> AsyncIterator[list[Manifest]]:
-        """List a collection page by page, so that no single answer grows with the cluster."""
+        """List a collection page by page, so that no single answer grows with the cluster.
+
+        Raises
+        ------
+        TooLongError
+            When a page is longer than ``longest_bytes``: what others write there may be as long as they like.
+        """
         proceed = ""
         while True:
-            found = await self.page(resource, namespace, labels=labels, fields=fields, limit=page, proceed=proceed)
+            found = await self.page(
+                resource,
+                namespace,
+                labels=labels,
+                fields=fields,
+                limit=page,
+                proceed=proceed,
+                longest_bytes=longest_bytes,
+            )
             yield found.items
             proceed = found.proceed
             if not proceed:
@@ -116,6 +132,7 @@ class Cluster:
         fields: str | None = None,
         limit: int = _PAGE,
         proceed: str = "",
+        longest_bytes: int | None = None,
     ) -> Page:
         """Read one page of a collection.
 
@@ -123,10 +140,12 @@ class Cluster:
         ------
         ExpiredError
             When ``proceed`` is of a list that was begun too long ago.
+        TooLongError
+            When it is longer than ``longest_bytes``.
         """
         selectors = {"labelSelector": labels, "fieldSelector": fields, "continue": proceed}
         query = {"limit": str(limit)} | {name: value for name, value in selectors.items() if value}
-        answer = await self.request("GET", resource.path(namespace), query)
+        answer = await self.request("GET", resource.path(namespace), query, longest_bytes=longest_bytes)
         metadata = answer.get("metadata") or {}
         return Page(answer.get("items") or [], str(metadata.get("resourceVersion", "")), metadata.get("continue") or "")
 
@@ -217,6 +236,7 @@ class Cluster:
         query: Mapping[str, str] | None = None,
         body: Manifest | None = None,
         content_type: str = "application/json",
+        longest_bytes: int | None = None,
     ) -> Manifest:
         """Send one request, once.
 
@@ -225,7 +245,7 @@ class Cluster:
         ClusterError
             Of the class that names the case.
         """
-        status, content = await self._send(method, path, query, body, content_type)
+        status, content = await self._send(method, path, query, body, content_type, longest_bytes=longest_bytes)
         return _object(f"{method} {path}", status, content)
 
     async def end_of_text(self, path: str, query: Mapping[str, str], limit_bytes: int) -> str:
@@ -250,11 +270,15 @@ class Cluster:
         content_type: str = "application/json",
         accept: str = "application/json",
         last_bytes: int | None = None,
+        longest_bytes: int | None = None,
     ) -> tuple[int, bytes]:
         what = f"{method} {path}"
         try:
             response = await self._open(method, path, query, body, content_type, accept)
-            content = await (response.read() if last_bytes is None else _end(response.response, last_bytes))
+            if last_bytes is not None:
+                content = await _end(response.response, last_bytes)
+            else:
+                content = await _whole(what, response.response, longest_bytes)
         except _NO_ANSWER as error:
             raise self._unreachable(method, what, error) from error
         self._count(method, response.status)
@@ -292,6 +316,18 @@ class Cluster:
     def _count(self, method: str, status: int) -> None:
         if self._on_answer is not None:
             self._on_answer(method, status)
+
+
+async def _whole(what: str, response: aiohttp.ClientResponse, longest_bytes: int | None) -> bytes:
+    if longest_bytes is None:
+        return await response.read()
+    content = bytearray()
+    async for chunk in response.content.iter_any():
+        content += chunk
+        if len(content) > longest_bytes:
+            response.close()
+            raise TooLongError(what, response.status, f"the answer is longer than {longest_bytes >> 10} KiB")
+    return bytes(content)
 
 
 async def _end(response: aiohttp.ClientResponse, limit_bytes: int) -> bytes:

@@ -68,6 +68,10 @@ class NamespaceTerminatingError(ForbiddenError):
     """403, because the namespace is being deleted: nothing can be created in it any more."""
 
 
+class TooLongError(ClusterError):
+    """An answer that is longer than its reader takes."""
+
+
 class RefusedError(ClusterError):
     """400, 413 or 422, or 500 for an object that is wrong: repeating it is useless."""
 

@@ -8,10 +8,12 @@ each: who may create Events may create as many as they like.
 import heapq
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
 from mistral_operator.cluster.client import Cluster, Manifest
+from mistral_operator.cluster.errors import TooLongError
 from mistral_operator.cluster.resources import CORE_EVENTS
 from mistral_operator.controller.store import Body
 from mistral_operator.status.diagnosis import Wanted
@@ -23,6 +25,7 @@ _UNSAFE: Final = re.compile(r"[\\,=]")  # a field selector's own characters; a s
 _BACKSLASHED: Final = r"\\\g<0>"
 _MOST_PODS: Final = 3  # of one object: the others wait for the same
 _PAGE: Final = 50
+_PAGE_BYTES: Final = 1024 * 1024  # an Event of the kubelet's has some 2 KiB, its managedFields included
 _MOST_PAGES: Final = 20  # the kubelet writes some 25 Events of one pod at most, and 12 more an hour
 _KEPT: Final = 50
 _LONGEST_CHARACTERS: Final = 1024  # of a message: the limit of events.k8s.io
@@ -63,13 +66,17 @@ async def events_of(
 
 async def _newest_first(cluster: Cluster, pod: Body, fields: str) -> Sequence[ObjectEvent]:
     newest: list[tuple[tuple[str, int], ObjectEvent]] = []
-    pages = 0
-    async for page in cluster.pages(CORE_EVENTS, str(pod["metadata"]["namespace"]), fields=fields, page=_PAGE):
-        read = [(_last_seen(event), _read(event)) for event in page]
-        newest = heapq.nlargest(_KEPT, [*newest, *read], key=lambda one: one[0])
-        pages += 1
-        if pages == _MOST_PAGES:
-            break
+    pages = cluster.pages(
+        CORE_EVENTS, str(pod["metadata"]["namespace"]), fields=fields, page=_PAGE, longest_bytes=_PAGE_BYTES
+    )
+    count = 0
+    with suppress(TooLongError):  # whoever writes such Events about a pod is not read to their end
+        async for page in pages:
+            read = [(_last_seen(event), _read(event)) for event in page]
+            newest = heapq.nlargest(_KEPT, [*newest, *read], key=lambda one: one[0])
+            count += 1
+            if count == _MOST_PAGES:
+                break
     return [event for _, event in newest]
 
 

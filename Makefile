@@ -10,7 +10,7 @@ export UV_PYTHON_DOWNLOADS := never
 export PATH := $(PATH):$(CURDIR)/$(TOOLS)/bin
 RUN := $(UV) run --frozen --no-sync
 
-.PHONY: help setup demo demo-stop test test-image e2e lint format bench faults clean
+.PHONY: help setup demo demo-stop test test-image e2e lint format bench faults fuzz clean
 
 help: ## Print this help
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
@@ -88,6 +88,11 @@ PLANTED ?=
 FAULTS ?=
 faults: binaries ## Kill the operator at every request, and more: docs/faults.md (PLANTED=1 FAULTS="--scenario scale")
 	@.venv/bin/python -m bench.faults $(if $(PLANTED),--planted) $(FAULTS)
+
+SEED ?= 1
+SHARE ?= 1
+fuzz: binaries ## Send drawn specs, pods, hub answers and model folders, and count what none may do (SEED=1 SHARE=0.1)
+	$(RUN) python -m bench.fuzz --seed $(SEED) --share $(SHARE)
 
 DOCKER ?= docker
 OPERATOR_IMAGE ?= mistral-operator:0.1.0

@@ -11,7 +11,7 @@ import signal
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
-from mistral_vllm.plain_text import without_secrets
+from mistral_vllm.plain_text import encodable, without_secrets
 from mistral_vllm.telling.log_lines import Line, read_lines
 from mistral_vllm.telling.tracebacks import Chain, Raised, find_chains
 
@@ -62,7 +62,7 @@ def root_cause(log: str, exit_code: int) -> str:
     exit_code
         vLLM's exit code; minus the signal's number where one killed it.
     """
-    lines = list(read_lines(log))
+    lines = list(read_lines(encodable(log)))
     said = (
         (_killed("vLLM", -exit_code, lines) if exit_code < 0 else None)
         or (_usage_error(lines) if exit_code == _USAGE else None)

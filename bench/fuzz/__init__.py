@@ -1,0 +1,1 @@
+"""Fuzzing: drawn inputs of every kind against the operator and its command."""

@@ -165,3 +165,18 @@ def test_what_is_sent_is_what_stands(told: Live) -> None:
     path = f"api/v1/namespaces/{told.namespace}/configmaps/c?fieldManager=t&force=true"
     stands: Any = told.request("PATCH", path, apply_body(body), "application/apply-patch+yaml")
     assert stands["data"] == data
+
+
+@pytest.mark.parametrize("size", [1_000_000, 1_570_000], ids=["large", "as large as etcd takes"])
+def test_an_object_that_fills_etcd(told: Live, size: int) -> None:
+    """Where there is room left the status says why no pod can be made; where there is none, an Event says it."""
+    told.mdep("m", env=[{"name": "A", "value": "x" * size}])
+
+    def is_told() -> bool:
+        ready = condition_of(told.get("MistralDeployment", "m"), "Ready")
+        return bool(ready) or ("Warning", "StatusRefused") in told.events("m")
+
+    told.until("somebody to be told", is_told)
+    ready = condition_of(told.get("MistralDeployment", "m"), "Ready")
+    assert ready.get("status", "False") != "Unknown"
+    assert "OperatorFault" not in (ready.get("reason"), *(reason for _, reason in told.events("m")))

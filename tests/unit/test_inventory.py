@@ -40,6 +40,11 @@ def without(*names: str) -> dict[str, str]:
         pytest.param(LABELS | MIG, {"nvidia.com/gpu": "8", "nvidia.com/mig-3g.71gb": "2"}, {FULL, SLICE}, id="and MIG"),
         pytest.param(LABELS, {"nvidia.com/mig-3g.71gb": "2"}, set(), id="a profile that nothing describes"),
         pytest.param(
+            LABELS | {"nvidia.com/gpu.memory": "9" * 63}, {"nvidia.com/gpu": "8"},
+            {GpuClass(None, ComputeCapability(9, 0), "NVIDIA-H200", "nvidia.com/gpu", 8)},
+            id="memory of no GPU",
+        ),
+        pytest.param(
             LABELS | {"nvidia.com/gpu.product": "NVIDIA-H200-SHARED"}, {"nvidia.com/gpu.shared": "4"},
             {GpuClass(143771 * MIB, ComputeCapability(9, 0), "NVIDIA-H200-SHARED", "nvidia.com/gpu.shared", 4)},
             id="time-sliced under a name of its own",

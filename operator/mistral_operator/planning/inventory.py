@@ -39,6 +39,9 @@ def inventory_of(nodes: Iterable[frozenset[GpuClass]]) -> Inventory:
     return Inventory(frozenset(replace(gpu, per_node=count) for gpu, count in largest.items()))
 
 
+_MOST_MIB: Final = 100 * 2**20  # a label that says more is no GPU's: anybody who may label nodes writes it
+
+
 def gpus_of_node(node: Mapping[str, Any]) -> frozenset[GpuClass]:
     """Read one node: a class for each of NVIDIA's extended resources that it can allocate and that labels describe.
 
@@ -60,7 +63,7 @@ def gpus_of_node(node: Mapping[str, Any]) -> frozenset[GpuClass]:
         shared_by = max(1, int(replicas)) if replicas.isdigit() else 1
         found.add(
             GpuClass(
-                memory_bytes=int(memory) << 20 if memory.isdigit() else None,
+                memory_bytes=int(memory) << 20 if memory.isdigit() and int(memory) <= _MOST_MIB else None,
                 compute_capability=_compute_capability(labels),
                 product=product,
                 resource_name=resource,

@@ -25,6 +25,7 @@ _NO_CHARACTER: Final = re.compile(  # surrogates, and the last two code points o
 _LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _REPLACEMENT: Final = "\ufffd"
 
+_NAME_MARKS: Final = ("key", "secret", "passw", "pwd", "token", "credential", "signature")
 _NAMES: Final = (
     r"api[-_]?key|access[-_]?key|private[-_]?key|secret|passwd|password|pwd|token(?!s|iz)|credentials?|signature"
 )
@@ -33,9 +34,10 @@ _NAMES: Final = (
 class _Secret(NamedTuple):
     """One kind of secret: what a text must hold for it to be there, how it is written, what stands in its place."""
 
-    marks: tuple[str, ...]  # in lower case
+    marks: tuple[str, ...]  # one of these, in lower case
     pattern: re.Pattern[str]
     instead: str
+    names: tuple[str, ...] = ("",)  # and one of these
 
 
 _SECRETS: Final = (
@@ -69,6 +71,7 @@ _SECRETS: Final = (
         ("'", '"'),
         re.compile(rf"(?i)((?:{_NAMES})[\w-]{{0,20}}[\"']?\s{{0,2}}[:=]\s{{0,2}}[\[(]?[\"'])(?!…)[^\"']+"),
         r"\1…",
+        _NAME_MARKS,
     ),
     _Secret(
         ("=",),
@@ -76,6 +79,7 @@ _SECRETS: Final = (
             rf"(?i)((?:{_NAMES})[\w-]{{0,20}}=)(?!(?:[\d.]{{1,32}}|true|false|none|null)\b)[^\s\"'&,;()\[\]{{}}<>…]{{6,}}"
         ),
         r"\1…",
+        _NAME_MARKS,
     ),
     _Secret(("--api-key", "--hf-token"), re.compile(r"(--(?:api-key|hf-token)\s{1,4})(?!-)[^\s\"'…]{6,}"), r"\1…"),
     # tokens that are known by how they begin: Hugging Face, OpenAI and its likes, GitHub, GitLab, NVIDIA, AWS, Slack
@@ -99,10 +103,10 @@ def plain_text(text: str) -> str:
 
     What it returns it returns again: a message that is read and written once more does not move.
     """
-    if not text.isprintable() or not text.isascii():
+    if not text.isprintable():  # Python's word for what none of these patterns finds
         text = _SEPARATES.sub(" ", _SEQUENCES.sub("", _STRINGS.sub("", text)))
         text = _NO_CHARACTER.sub(_REPLACEMENT, _INVISIBLE.sub("", text))
-    if "  " in text or text[:1].isspace() or text[-1:].isspace() or not text.isascii():
+    if "  " in text or text[:1].isspace() or text[-1:].isspace() or not text.isprintable():
         text = " ".join(text.split())
     return without_secrets(text)
 
@@ -116,7 +120,7 @@ def without_secrets(text: str) -> str:
     else:
         return text
     for secret in _SECRETS:
-        if any(mark in folded for mark in secret.marks):
+        if any(mark in folded for mark in secret.marks) and any(name in folded for name in secret.names):
             text = secret.pattern.sub(secret.instead, text)
     return text
 

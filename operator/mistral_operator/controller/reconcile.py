@@ -4,7 +4,6 @@ Level-triggered: it asks what is, never what has happened, so that it may run at
 """
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -16,14 +15,11 @@ from structlog.typing import FilteringBoundLogger
 from mistral_operator.api.mistral_deployment import (
     MistralDeployment,
     SpecInvalidError,
-    StatusInvalidError,
     read_object,
-    read_status,
-    write_status,
 )
-from mistral_operator.api.status import MistralDeploymentStatus, Resolved
+from mistral_operator.api.status import Resolved
 from mistral_operator.cluster.client import Cluster, Manifest
-from mistral_operator.cluster.errors import ForbiddenError, NamespaceTerminatingError, NotFoundError, RefusedError
+from mistral_operator.cluster.errors import ForbiddenError, NotFoundError
 from mistral_operator.cluster.resources import CHILDREN, MISTRAL_DEPLOYMENTS
 from mistral_operator.controller.autoscalers import scaled_by_others
 from mistral_operator.controller.children import Children, StaleViewError, Synced
@@ -32,9 +28,9 @@ from mistral_operator.controller.keys import Key
 from mistral_operator.controller.metrics import Metrics
 from mistral_operator.controller.models import Models
 from mistral_operator.controller.nodes import Nodes
-from mistral_operator.controller.notes import event_of, step_of, tell
 from mistral_operator.controller.placements import Placements
 from mistral_operator.controller.pod_events import NOTHING_TOLD, events_of
+from mistral_operator.controller.status_writer import StatusWriter, timestamp
 from mistral_operator.controller.store import Body, Store, version_of
 from mistral_operator.controller.verification import Verification
 from mistral_operator.planning.frozen import plan_digest, same_wishes
@@ -48,10 +44,8 @@ from mistral_operator.rendering.volumes import claim_name
 from mistral_operator.status.diagnosis import speaks, wanted_of
 from mistral_operator.status.evidence import Evidence
 from mistral_operator.status.observed import Observed, condition_of
-from mistral_operator.status.plain import plain_status
-from mistral_operator.status.refused import faulty_status, smaller_status
+from mistral_operator.status.refused import faulty_status
 from mistral_operator.status.report import Subject, report, report_invalid
-from mistral_operator.status.transitions import Note, transitions
 from mistral_vllm.profiles import Profile
 
 _T = TypeVar("_T")
@@ -105,7 +99,6 @@ class Reconciler:
         self._crash_logs = crash_logs
         self._defaults = defaults
         self._profiles = profiles
-        self._identity = identity
         self._now = now
         self._metrics = metrics
         self._log = log
@@ -113,7 +106,7 @@ class Reconciler:
         self._children = Children(cluster, store)
         self._placements = Placements()
         self._taken: dict[Key, _Taken] = {}
-        self._untold: dict[Key, str] = {}  # objects whose status stands nowhere: what Events said of it
+        self._status = StatusWriter(cluster=cluster, metrics=metrics, identity=identity, now=now, log=log)
 
     async def reconcile(self, key: Key) -> float | None:
         """Bring one object to what it wants and say what is.
@@ -148,7 +141,7 @@ class Reconciler:
             return None
         pods = self._store.pods_of(key)
         shown = {kind: version_of(child) for kind, child in self._shown(key).items()}
-        before = self._previous_status(key, body)
+        before = self._status.previous(key, body)
         try:
             subject = read_object(body)
         except SpecInvalidError as error:
@@ -160,7 +153,7 @@ class Reconciler:
                 lambda: report_invalid(before, generation, why, observed, self._timestamp()),
                 are_words=_are_words(observed),
             )
-            self._remember(key, await self._write_status(key, body, before, after, desired=None), shown, pods)
+            self._remember(key, await self._status.write(key, body, before, after, desired=None), shown, pods)
             return _soonest(self._models.recheck_seconds, again_seconds)
         seen = self._children.seen(key, subject.uid)
         frozen = _with_schedule(before.resolved, Observed.of(seen.get("Deployment"), pods))
@@ -187,7 +180,7 @@ class Reconciler:
             lambda: report(before, told, verdict, observed, synced.trouble, self._timestamp(), warnings, asked),
             are_words=_are_words(observed),
         )
-        version = await self._write_status(key, body, before, after, desired=subject.spec.replicas)
+        version = await self._status.write(key, body, before, after, desired=subject.spec.replicas)
         if _is_decision(verdict, frozen):
             self._log_decision(key, verdict)  # only now that it stands: what was not written is decided again
         shown |= {kind: version_of(child) for kind, child in synced.bodies.items()}
@@ -210,9 +203,9 @@ class Reconciler:
         body = await self._cluster.get(MISTRAL_DEPLOYMENTS, key.namespace, key.name)
         if body is None or body["metadata"].get("deletionTimestamp") is not None:
             return
-        before, generation = self._previous_status(key, body), int(body["metadata"]["generation"])
+        before, generation = self._status.previous(key, body), int(body["metadata"]["generation"])
         after = faulty_status(before, generation, f"{type(fault).__name__}: {fault}", self._timestamp())
-        await self._write_status(key, body, before, after, desired=None)
+        await self._status.write(key, body, before, after, desired=None)
 
     def is_news(self, key: Key) -> bool:
         """Tell whether the watches show anything of an object that its last pass did not take into account.
@@ -232,7 +225,7 @@ class Reconciler:
     def reset(self) -> None:
         """Believe nothing of before: another process may have led in between."""
         self._taken.clear()
-        self._untold.clear()
+        self._status.reset()
         self._store.forget_new()
         self._children.reset()
         self._models.reset()
@@ -290,95 +283,6 @@ class Reconciler:
             return reading()
         return await asyncio.get_running_loop().run_in_executor(self._threads, reading)
 
-    def _previous_status(self, key: Key, body: Manifest) -> MistralDeploymentStatus:
-        try:
-            return read_status(body.get("status"))
-        except StatusInvalidError as error:
-            self._log.error("status cannot be understood, so it is written anew", object=str(key), error=str(error))
-            return MistralDeploymentStatus()
-
-    async def _write_status(
-        self,
-        key: Key,
-        body: Manifest,
-        before: MistralDeploymentStatus,
-        after: MistralDeploymentStatus,
-        *,
-        desired: int | None,
-    ) -> int:
-        """Write the status if it changed, and tell what moved; return the object's resourceVersion.
-
-        One that the API server refuses is followed by a smaller one that says so; where that is refused too, an Event
-        says it.
-
-        Raises
-        ------
-        RefusedError, ForbiddenError
-            What became of the whole status: it is tried again.
-        """
-        after = plain_status(after)
-        self._metrics.report(key, after, desired=desired)
-        notes = list(transitions(before.conditions, after.conditions))
-        may_stand = key not in self._untold  # after a refusal Events wait until a status stands
-        if may_stand:
-            await self._tell(key, body, before, notes)
-        try:
-            version = await self._apply_status(body, before, after)
-        except (RefusedError, ForbiddenError) as refusal:
-            smaller = plain_status(smaller_status(before, after, refusal.message, self._timestamp()))
-            self._metrics.report(key, smaller, desired=desired)
-            await self._write_smaller(key, body, before, smaller, notes if may_stand else ())
-            raise
-        self._untold.pop(key, None)
-        if not may_stand:
-            await self._tell(key, body, before, notes)
-        return version
-
-    async def _write_smaller(
-        self,
-        key: Key,
-        body: Manifest,
-        before: MistralDeploymentStatus,
-        smaller: MistralDeploymentStatus,
-        told: Sequence[Note],
-    ) -> None:
-        known = {(note.action, note.reason) for note in told}
-        moved = transitions(before.conditions, smaller.conditions)
-        notes = [note for note in moved if (note.action, note.reason) not in known]
-        words = "\n".join(note.message for note in notes)
-        if self._untold.get(key) != words:
-            await self._tell(key, body, before, notes, words)
-            self._untold[key] = words
-        with contextlib.suppress(RefusedError, ForbiddenError):
-            await self._apply_status(body, before, smaller)
-
-    async def _apply_status(
-        self, body: Manifest, before: MistralDeploymentStatus, after: MistralDeploymentStatus
-    ) -> int:
-        """Write a status unless it stands already; return the object's resourceVersion."""
-        if after == before:
-            return version_of(body)
-        metadata = {name: body["metadata"][name] for name in ("name", "namespace", "resourceVersion")}
-        status = write_status(after)
-        written = await self._cluster.apply_status(
-            MISTRAL_DEPLOYMENTS,
-            {"apiVersion": body["apiVersion"], "kind": body["kind"], "metadata": metadata, "status": status},
-        )
-        return version_of(written)
-
-    async def _tell(
-        self, key: Key, body: Manifest, before: MistralDeploymentStatus, notes: Sequence[Note], cause: str = ""
-    ) -> None:
-        """Tell of a step from a status; of a refused one each cause is another step."""
-        step = step_of(write_status(before)) + cause if notes else ""
-        for note in notes:
-            event = event_of(note, key, body["metadata"]["uid"], step, self._identity, self._now())
-            lost = await tell(self._cluster, event)
-            if isinstance(lost, NamespaceTerminatingError):
-                self._log.debug("an Event has no namespace any more", object=str(key), reason=note.reason)
-            elif lost is not None:
-                self._log.warning("an Event was lost", object=str(key), reason=note.reason, error=str(lost))
-
     def _log_decision(self, key: Key, verdict: Verdict) -> None:
         if verdict.adopted is None:
             return
@@ -407,14 +311,14 @@ class Reconciler:
     def _forget(self, key: Key) -> None:
         self._models.forget(key)
         self._taken.pop(key, None)
-        self._untold.pop(key, None)
+        self._status.forget(key)
         self._children.forget(key)
         self._verification.forget(key)
         self._crash_logs.forget(key)
         self._metrics.forget(key)
 
     def _timestamp(self) -> str:
-        return self._now().strftime("%Y-%m-%dT%H:%M:%SZ")
+        return timestamp(self._now())
 
 
 def _say_something(pods: Iterable[Body]) -> bool:

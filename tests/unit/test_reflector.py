@@ -145,6 +145,22 @@ def test_many_pages() -> None:
     on_server(test, ApiServer(rules=RULES))
 
 
+def test_objects_too_large_for_a_page() -> None:
+    """They are listed fewer at a time, none is lost, and no answer is longer than a page may be, but of one object."""
+
+    async def test(server: ApiServer) -> None:
+        for number in range(30):
+            server.put(MISTRAL_DEPLOYMENTS, mdep(f"m{number}") | {"spec": {"x": "y" * 2**20}})
+        server.put(MISTRAL_DEPLOYMENTS, mdep("huge") | {"spec": {"x": "y" * (9 * 2**20)}})
+        parts = Parts(server)
+        async with parts.running():
+            assert len(await parts.wanted()) == 31
+        lists = [one for one in server.requests if (one.verb, one.place.plural) == ("list", "mistraldeployments")]
+        assert {one.query["limit"] for one in lists} == {"100", "25", "6", "1"}
+
+    on_server(test, ApiServer(rules=RULES))
+
+
 @KINDS
 def test_what_a_watch_shows(resource: Resource, body: Body, name: str) -> None:
     """What comes, changes and goes is seen without a list."""

@@ -16,13 +16,15 @@ from typing import Final, NamedTuple, Protocol
 from structlog.typing import FilteringBoundLogger
 
 from mistral_operator.cluster.client import Cluster, Manifest
-from mistral_operator.cluster.errors import ClusterError, ExpiredError, ForbiddenError, NotFoundError
+from mistral_operator.cluster.errors import ClusterError, ExpiredError, ForbiddenError, NotFoundError, TooLongError
 from mistral_operator.cluster.resources import Resource
 from mistral_operator.controller.backoff import jittered_backoff_seconds
 from mistral_operator.controller.keys import Key
 
 PAGE: Final = 100
 """Objects of one page: the parsed page is the largest piece of memory that a list takes."""
+PAGE_BYTES: Final = 8 * 2**20
+"""Of one page; where objects are so large that it would be longer, there are fewer on one."""
 _FIRST_RETRY_SECONDS: Final = 0.5
 _LONGEST_RETRY_SECONDS: Final = 4.0  # after an outage of any length, changes are seen this soon
 _LONGEST_RETRY_AFTER_SECONDS: Final = 8.0
@@ -119,10 +121,21 @@ class Reflector:
         """List everything; what is known and not on the list is gone."""
         resource, namespace, labels = self._collection
         keys: set[Key] = set()
-        version, proceed = "", ""
+        version, proceed, limit = "", "", PAGE
         while True:
             async with self._reading:
-                page = await self._cluster.page(resource, namespace, labels=labels, limit=PAGE, proceed=proceed)
+                try:
+                    page = await self._cluster.page(
+                        resource,
+                        namespace,
+                        labels=labels,
+                        limit=limit,
+                        proceed=proceed,
+                        longest_bytes=PAGE_BYTES if limit > 1 else None,
+                    )
+                except TooLongError:
+                    limit = max(1, limit // 4)
+                    continue
                 self.active_at = self._clock()
                 keys.update(map(Key.of, page.items))
                 self._handler.listed(resource, page.items)

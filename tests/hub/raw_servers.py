@@ -65,6 +65,10 @@ class RawServer:
         connection.sendall(content)
         self.sent_bytes += len(content)
 
+    def opened(self, connection: socket.socket) -> socket.socket:
+        """Return what requests come through."""
+        return connection
+
     def _accept(self) -> None:
         while not self.over.is_set():
             try:
@@ -78,10 +82,10 @@ class RawServer:
     def _serve(self, connection: socket.socket) -> None:
         with self._lock:
             self._open.add(connection)
-        with contextlib.suppress(OSError), connection:
-            while request := self._request(connection):
+        with contextlib.suppress(OSError), connection, self.opened(connection) as opened:
+            while request := self._request(opened):
                 self.requests.append(request)
-                self._handler(connection, request.split(b" ", 2)[1].decode("latin-1"))
+                self._handler(opened, request.split(b" ", 2)[1].decode("latin-1"))
         with self._lock:
             self._open.discard(connection)
 

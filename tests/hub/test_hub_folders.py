@@ -173,6 +173,21 @@ def test_torn_weights_are_named(folder: Path, content: bytes) -> None:
     assert reason(folder) is HubReason.TORN_WEIGHTS
 
 
+def test_names_of_files_and_tensors_are_told_plainly(folder: Path) -> None:
+    """They stand in a status and on a terminal, and anybody may have chosen them."""
+    header = {"a\x1b[31m\u202e\ud800": {"dtype": "BF16", "shape": [3], "data_offsets": [0, 2]}}
+    (folder / "model.safetensors").write_bytes(with_header(json.dumps(header).encode()) + bytes(2))
+    with pytest.raises(HubError) as caught:
+        read_folder(folder)
+    assert caught.value.message.isprintable()
+    (folder / "model.safetensors").unlink()
+    (folder / "consolidated\x1b[31m\x07\udcff.safetensors").write_bytes(b"")
+    with pytest.raises(HubError) as caught:
+        read_folder(folder)
+    assert caught.value.message.isprintable()
+    caught.value.message.encode()
+
+
 def test_a_missing_shard_is_named(folder: Path) -> None:
     """Two shards of three do not pass for a smaller model."""
     for number in (1, 3):

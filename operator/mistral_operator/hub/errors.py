@@ -8,6 +8,8 @@ No error ever holds a token: only whether one was sent.
 from enum import StrEnum
 from typing import ClassVar, Final
 
+from mistral_operator.api.plain_text import plain_text
+
 ACCESS_ADVICE: Final = "set HF_TOKEN"
 """How whoever asks hands over a token, unless the asker says otherwise: the middle of a sentence."""
 
@@ -206,7 +208,7 @@ class TornConfigError(HubError):
 
     def __init__(self, model: str, file: str, why: str) -> None:
         super().__init__(
-            f"{file} of {model} is not a JSON object: {why}.",
+            f"{file} of {model} is not a JSON object: {plain_text(why)}.",
             f"Upload or download {file} again, or pin another revision.",
         )
 
@@ -229,8 +231,9 @@ class TornWeightsError(HubError):
     reason = HubReason.TORN_WEIGHTS
 
     def __init__(self, model: str, file: str, why: str) -> None:
+        file = plain_text(file)  # anybody may have chosen it, and the names of tensors
         super().__init__(
-            f"{file} of {model} {why}.",
+            f"{file} of {model} {plain_text(why)}.",
             f"Upload or download {file} again (git lfs pull in a clone), or pin another revision.",
         )
 

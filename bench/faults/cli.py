@@ -35,7 +35,7 @@ _T = TypeVar("_T")
 def main() -> None:
     """Run, print, write; the exit status is 1 where anything differs."""
     arguments = _parser().parse_args()
-    wanted = [scenario for scenario in SCENARIOS if arguments.scenario in (None, scenario.name)]
+    wanted = tuple(scenario for scenario in SCENARIOS if arguments.scenario in (None, scenario.name))
     plan = Plan(
         scenarios=wanted,
         replicas=(arguments.replicas,) if arguments.replicas else (1, 2),
@@ -43,6 +43,7 @@ def main() -> None:
         at_once=arguments.at_once,
         stride=arguments.stride,
         only=arguments.only,
+        logs=arguments.logs,
     )
     begun = time.monotonic()
     try:
@@ -54,10 +55,15 @@ def main() -> None:
         raise SystemExit("\n".join(f"Error: {error}" for error in errors.exceptions)) from None
     seconds = time.monotonic() - begun
     _console().print(table_of(rows, seconds))
-    if arguments.json is not None:
-        write(arguments.json, rows, seconds)
+    path = arguments.json or (_RESULTS if _is_whole(plan) else None)
+    if path is not None:
+        write(path, rows, seconds)
     if any(row.findings for row in rows):
         sys.exit(1)
+
+
+def _is_whole(plan: Plan) -> bool:
+    return plan == replace(Plan(SCENARIOS), at_once=plan.at_once, logs=plan.logs)
 
 
 async def _on_a_lab(do: Callable[[Lab], Awaitable[_T]]) -> _T:
@@ -74,6 +80,7 @@ async def _run_planted(lab: Lab, plan: Plan) -> dict[str, Row]:
         narrow = replace(
             plan, scenarios=[scenarios[bug.scenario]], replicas=(1,), patterns=(bug.pattern,), planted=bug.name
         )
+        _say(f"planted: {bug.name}")
         (found[bug.name],) = await run(lab, narrow, _say)
     return found
 
@@ -153,7 +160,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--pattern", choices=[str(pattern) for pattern in Pattern])
     parser.add_argument("--only", default="", help="points whose name has this in it, as it is printed")
     parser.add_argument("--stride", type=int, default=1, help="only every so many points, for a quick look")
+    parser.add_argument("--logs", type=Path, help="a folder for the logs of operators of points that differ")
     parser.add_argument("--planted", action="store_true", help="whether planted bugs are found, instead")
     parser.add_argument("--at-once", type=int, default=_AT_ONCE, help="how many trials run side by side")
-    parser.add_argument("--json", type=Path, default=None, help=f"where the figures are written, such as {_RESULTS}")
+    parser.add_argument("--json", type=Path, help=f"where the figures are written; those of a whole run: {_RESULTS}")
     return parser

@@ -165,7 +165,7 @@ PLANTED: Final = {
         PlantedBug("a Service means that all is applied", Pattern.KILLED, "create", _trust_a_predecessor),
         PlantedBug("Events have random names", Pattern.KILLED, "the pod crashes", _name_events_at_random),
         PlantedBug("only what is remembered is pruned", Pattern.KILLED, "the claim is dropped", _prune_from_memory),
-        PlantedBug("the object is read from the view", Pattern.STALE, "a claim is added", _read_from_the_view),
+        PlantedBug("the object is read from the view", Pattern.STALE, "change of spec", _read_from_the_view),
         PlantedBug(
             "no Deployment in view means no plan", Pattern.STALE, "the branch moves", _plan_anew_without_a_deployment
         ),

@@ -5,6 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final, TypeVar
 
 from bench.faults.lab import Lab
@@ -14,6 +15,7 @@ from bench.faults.state import State, differences
 from bench.faults.trial import Outcome, Trial
 
 _UNDISTURBED_RUNS: Final = 2  # how many requests there are depends on what comes together
+_MOST_SHOWN: Final = 3  # differences of a point; the file of results has all
 _TRIES: Final = 3  # of a point that a run does not come to
 _T = TypeVar("_T")
 _R = TypeVar("_R")
@@ -57,6 +59,12 @@ class Plan:
         Trials that run side by side: they wait more than they compute.
     stride
         Only every so many points, for a quick look; 1 for all.
+    only
+        Only points whose name has this in it.
+    planted
+        Name of a planted bug that operators have, apart from those of undisturbed runs.
+    logs
+        A folder for the logs of operators of points whose end differs.
     """
 
     scenarios: Sequence[Scenario]
@@ -66,6 +74,7 @@ class Plan:
     stride: int = 1
     only: str = ""
     planted: str | None = None
+    logs: Path | None = None
 
 
 async def run(lab: Lab, plan: Plan, say: Callable[[str], None]) -> list[Row]:
@@ -80,7 +89,7 @@ async def run(lab: Lab, plan: Plan, say: Callable[[str], None]) -> list[Row]:
     for name, reference in references.items():
         if reference.differences:
             rows[name].findings.append(Finding(None, reference.differences))
-            say(f"{name[0]}, {name[1]} replicas, undisturbed: {'; '.join(reference.differences)}")
+            say(f"{name[0]}, {name[1]} replicas, undisturbed: {_shown(reference.differences)}")
     scenarios = {scenario.name: scenario for scenario in plan.scenarios}
     points = [
         point
@@ -94,11 +103,11 @@ async def run(lab: Lab, plan: Plan, say: Callable[[str], None]) -> list[Row]:
     async def one(point: Point) -> None:
         nonlocal done
         name = (point.scenario, point.replicas)
-        outcome = await _disturbed(lab, scenarios[point.scenario], point, references[name], plan.planted)
+        outcome = await _disturbed(lab, scenarios[point.scenario], point, references[name], plan)
         _enter(rows[name], point, outcome)
         done += 1
-        for difference in outcome.differences:
-            say(f"{point}: {difference}")
+        if outcome.differences:
+            say(f"{point}: {_shown(outcome.differences)}")
         if done % 50 == 0:
             say(f"{done} of {len(wanted[:: plan.stride])} points, {time.monotonic() - begun:.0f} s")
 
@@ -108,6 +117,11 @@ async def run(lab: Lab, plan: Plan, say: Callable[[str], None]) -> list[Row]:
 
 def _names(pairs: Iterable[tuple[Scenario, int]]) -> Iterator[tuple[str, int]]:
     return ((scenario.name, replicas) for scenario, replicas in pairs)
+
+
+def _shown(found: Sequence[str]) -> str:
+    more = f"; and {len(found) - _MOST_SHOWN} more" if len(found) > _MOST_SHOWN else ""
+    return "; ".join(found[:_MOST_SHOWN]) + more
 
 
 def _enter(row: Row, point: Point, outcome: Outcome) -> None:
@@ -138,13 +152,16 @@ async def _reference(lab: Lab, scenario: Scenario, replicas: int) -> Reference:
     )
 
 
-async def _disturbed(lab: Lab, scenario: Scenario, point: Point, reference: Reference, planted: str | None) -> Outcome:
+async def _disturbed(lab: Lab, scenario: Scenario, point: Point, reference: Reference, plan: Plan) -> Outcome:
     """Run a point, again where a run did not come to it: two things that came apart came together this time."""
-    for _ in range(_TRIES - 1):
-        outcome = await Trial(lab, scenario, point.replicas, point.begin, point, reference.state, planted).run()
-        if outcome.struck or outcome.differences:
+    tries = 0
+    while True:
+        trial = Trial(
+            lab, scenario, point.replicas, point.begin, point, reference.state, planted=plan.planted, logs=plan.logs
+        )
+        outcome, tries = await trial.run(), tries + 1
+        if outcome.struck or outcome.differences or tries == _TRIES:
             return outcome
-    return await Trial(lab, scenario, point.replicas, point.begin, point, reference.state, planted).run()
 
 
 async def _all(items: Sequence[_T], do: Callable[[_T], Awaitable[_R]], at_once: int) -> list[_R]:

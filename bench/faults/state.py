@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from bench.faults.admin import Body
@@ -65,12 +65,10 @@ def state_of(history: History, namespace: str, survivors: Mapping[str, str] | No
     return state
 
 
-def uids_of(history: History) -> dict[str, str]:
-    """Return the uids of the children that there are."""
+def uids_of(history: History, kinds: Iterable[str] = tuple(CHILDREN)) -> dict[str, str]:
+    """Return the uids of the objects that there are, by default of the children."""
     return {
-        f"{kind}/{name}": str(body["metadata"]["uid"])
-        for kind in CHILDREN
-        for name, body in history.state(kind).items()
+        f"{kind}/{name}": str(body["metadata"]["uid"]) for kind in kinds for name, body in history.state(kind).items()
     }
 
 

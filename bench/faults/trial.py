@@ -1,9 +1,12 @@
 """One run of a scenario, undisturbed or with one fault, and what became of it."""
 
 import asyncio
+import re
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final
 
 from bench.faults.lab import Lab, Running
@@ -11,8 +14,10 @@ from bench.faults.points import Begin, Pattern, Point
 from bench.faults.scenarios import Scenario, manifest, settled
 from bench.faults.state import State, differences, state_of, uids_of
 from bench.faults.told import wrong_events
+from mistral_operator.cluster.resources import CHILDREN, PODS
 
 _BOUND_SECONDS: Final = 60.0
+_BOUND_SECONDS_OF_A_BUG: Final = 20.0  # what it waits for may never come
 _QUIET_SECONDS: Final = 0.4
 _QUIET_SECONDS_UNDISTURBED: Final = 2.0
 _LEASE_ALONE_SECONDS: Final = 15.0
@@ -43,6 +48,8 @@ class Trial:
     ----------
     expected
         The end state; None for an undisturbed run, which ends when the scenario is done and nothing moves any more.
+    logs
+        A folder for the logs of the operators of a point whose end differs.
     """
 
     lab: Lab
@@ -52,6 +59,7 @@ class Trial:
     point: Point | None = None
     expected: State | None = None
     planted: str | None = None
+    logs: Path | None = None
     _running: list[Running] = field(default_factory=list)
     _killed: set[int] = field(default_factory=set)
     _found: list[str] = field(default_factory=list)
@@ -71,6 +79,11 @@ class Trial:
             for running in self._running:
                 await running.proxy.stop()
             self.lab.histories.forget(self._namespace)
+        if self._found and self.logs is not None and self.point is not None:
+            folder = self.logs / re.sub(r"\W+", "-", str(self.point))
+            folder.mkdir(parents=True, exist_ok=True)
+            for running in self._running:
+                shutil.copy(running.log, folder)
         return Outcome(*outcome, seconds=time.monotonic() - begun)
 
     async def _run(self) -> tuple[State, bool, tuple[str, ...], tuple[str, ...], int, int]:
@@ -162,7 +175,7 @@ class Trial:
         """Let an operator begin with a view that is so many events old, and catch up when it has done what it does."""
         if self.point is None:
             return
-        before = uids_of(self._history)
+        before = uids_of(self._history, (*CHILDREN, PODS.kind))
         horizon = self._history.version_before(self.point.number)
         self._kill(counted)
         if self.replicas == 1:
@@ -174,8 +187,8 @@ class Trial:
         await self._until(self._works)
         stale.proxy.horizon = None
         await self._until(self._is_there)
-        after = uids_of(self._history)
-        self._found += [f"{name} was made anew" for name, uid in before.items() if after.get(name) not in (None, uid)]
+        after = uids_of(self._history, (*CHILDREN, PODS.kind))
+        self._found += [f"{name} was replaced" for name, uid in before.items() if after.get(name) != uid]
 
     async def _start(self, *, horizon: int | None = None, armed: bool = False) -> Running:
         missed = self.point is not None and self.point.pattern is Pattern.MISSED
@@ -220,7 +233,7 @@ class Trial:
         found = list(differences(self.expected, self._state())) if self.expected is not None else []
         if not self._works():
             found.append("no operator works")
-        return found or [f"it does not come to rest within {_BOUND_SECONDS:g} s"]
+        return found or [f"it does not come to rest within {self._bound_seconds:g} s"]
 
     async def _until(
         self,
@@ -239,7 +252,7 @@ class Trial:
             Ends the wait whatever moves.
         """
         quiet_seconds = _QUIET_SECONDS_UNDISTURBED if patiently else _QUIET_SECONDS
-        end = time.monotonic() + _BOUND_SECONDS
+        end = time.monotonic() + self._bound_seconds
         while True:
             self._changed.clear()
             if at_once():
@@ -268,6 +281,10 @@ class Trial:
             for running in self._running
             if running.process.pid in self._killed or running.proxy.overtaken
         }
+
+    @property
+    def _bound_seconds(self) -> float:
+        return _BOUND_SECONDS if self.planted is None else _BOUND_SECONDS_OF_A_BUG
 
     def _alive(self) -> list[Running]:
         return [running for running in self._running if not running.proxy.dead]

@@ -64,6 +64,7 @@ class Proxy:
         self.struck = False  # whether what is planned has happened
         self.dead = False
         self.leading = False
+        self.led = False
         self.forbidden: list[str] = []
         self.overtaken = False  # whether a status was not taken, because its object had changed meanwhile
         self.watched: set[tuple[str, str]] = set()  # everything that there ever was a watch of
@@ -201,6 +202,7 @@ class Proxy:
             leading = json.loads(body).get("spec", {}).get("holderIdentity") == self.identity
             if leading != self.leading:
                 self.leading = leading
+                self.led = self.led or leading
                 self._act(0)  # what it does as the leader is still to come
 
     def _stale_list(self, resource: Resource, request: Request, horizon: int) -> web.Response:

@@ -54,8 +54,12 @@ def manifest(world: World, spec: Mapping[str, Any]) -> Body:
 
 
 def settled(world: World) -> bool:
-    """Tell whether the object's status is of its newest spec, and its pods are as many and as ready as they can be."""
-    return world.is_current() and world.condition("Ready") in (("True", "Serving"), ("False", "ScaledToZero"))
+    """Tell whether pods are as many and as ready as the object's newest spec wants, and its status says so."""
+    if not (world.is_current() and world.is_rolled_out(NAME)):
+        return False
+    if world.condition("Ready") == ("False", "ScaledToZero"):
+        return not world.pods()
+    return (world.condition("Ready")[0], world.condition("AttentionVerified")[0]) == ("True", "True")
 
 
 async def _create(world: World) -> None:
@@ -111,7 +115,7 @@ async def _move_branch(world: World) -> None:
 
 
 def _is_outdated(world: World) -> bool:
-    return world.condition("PlanCurrent") == ("False", "PlanOutdated")
+    return settled(world) and world.condition("PlanCurrent") == ("False", "PlanOutdated")
 
 
 async def _replan(world: World) -> None:

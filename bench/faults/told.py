@@ -34,8 +34,9 @@ def wrong_events(history: History, excused: Collection[str] = ()) -> Iterator[st
     Parameters
     ----------
     excused
-        Names of operators in the Lease: one that was killed, or whose status was not taken because the object had
-        changed, may have told of a step that was never taken, since things have moved on at the next look.
+        Names of operators in the Lease: one that was killed, that lost the Lease, or whose status was not taken because
+        the object had changed, may have told of a step that was never taken, since things have moved on at the next
+        look.
     """
     steps = _steps(history)
     found: Counter[tuple[str, int, Told]] = Counter()

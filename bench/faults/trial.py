@@ -21,9 +21,9 @@ _BOUND_SECONDS_OF_A_BUG: Final = 20.0  # what it waits for may never come
 _QUIET_SECONDS: Final = 0.4
 _QUIET_SECONDS_UNDISTURBED: Final = 2.0
 _LEASE_ALONE_SECONDS: Final = 15.0
-_LEASE_OF_TWO_SECONDS: Final = 3.0  # so long takes the second to find out that the first is dead
+_LEASE_OF_TWO_SECONDS: Final = 5.0  # so long takes the second to find out that the first is dead
 _RESYNC_SECONDS: Final = 2.0
-_RESYNC_OF_TWO_SECONDS: Final = 5.0  # the second leads before it has listed again
+_RESYNC_OF_TWO_SECONDS: Final = 8.0  # the second leads before it has listed again
 _NO_RESYNC_SECONDS: Final = 600.0
 
 
@@ -276,10 +276,11 @@ class Trial:
 
     def _excused(self) -> set[str]:
         """Return the operators that may have told of a status that never stood."""
+        lost = sum(running.proxy.led for running in self._running) > 1
         return {
             running.proxy.identity
             for running in self._running
-            if running.process.pid in self._killed or running.proxy.overtaken
+            if running.process.pid in self._killed or running.proxy.overtaken or (lost and running.proxy.led)
         }
 
     @property

@@ -72,6 +72,15 @@ class World:
                 return str(one["status"]), str(one["reason"])
         return "", ""
 
+    def is_rolled_out(self, name: str) -> bool:
+        """Tell whether a Deployment has come to its newest spec: its pods are as many as it wants, new, and Ready."""
+        body = self.get("Deployment", name)
+        if body is None:
+            return False
+        status, replicas = body.get("status") or {}, body["spec"]["replicas"]
+        counts = {status.get(count, 0) for count in ("replicas", "updatedReplicas", "readyReplicas")}
+        return body["metadata"]["generation"] == status.get("observedGeneration") and counts == {replicas}
+
     def is_current(self) -> bool:
         """Tell whether the status is of the newest spec."""
         generations = [body["metadata"]["generation"] for body in self._history.state(KIND).values()]

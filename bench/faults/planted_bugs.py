@@ -11,7 +11,7 @@ from typing import Any, Final
 from bench.faults.points import Pattern
 from mistral_operator.cluster.client import Cluster, Manifest
 from mistral_operator.cluster.resources import CHILDREN, MISTRAL_DEPLOYMENTS, PODS, Resource
-from mistral_operator.controller import notes, reconcile, store
+from mistral_operator.controller import notes, reconcile, status_writer, store
 from mistral_operator.controller.children import Children, Synced
 from mistral_operator.controller.keys import Key
 from mistral_operator.controller.reconcile import Reconciler
@@ -69,7 +69,7 @@ def _name_events_at_random() -> None:
         name = f"{event['regarding']['name']}.{secrets.token_hex(8)}"
         return {**event, "metadata": {**event["metadata"], "name": name}}
 
-    reconcile.event_of = random  # type: ignore[attr-defined]
+    status_writer.event_of = random  # type: ignore[attr-defined]
 
 
 def _prune_from_memory() -> None:

@@ -9,7 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
+from fnmatch import translate
 from itertools import islice
 from typing import Final, Protocol
 
@@ -19,13 +19,20 @@ QUANTIZATION: Final = "hf_quant_config.json"
 HF_INDEX: Final = "model.safetensors.index.json"
 MISTRAL_INDEX: Final = "consolidated.safetensors.index.json"
 
+
+def _any_of(*patterns: str) -> re.Pattern[str]:
+    """Return one pattern for several: a listing has thousands of names."""
+    return re.compile("|".join(map(translate, patterns)))
+
+
 # of any more digits, a name is no shard's
 _SHARD: Final = re.compile(r"(?P<stem>.+)-(?P<number>[0-9]{1,9})-of-(?P<count>[0-9]{1,9})(?P<suffix>\.\w+)")
 _HF_SHARD: Final = re.compile(r"model-[0-9]{1,9}-of-[0-9]{1,9}\.safetensors")
 _PICKLED: Final = re.compile(r"pytorch_model(-[0-9]{1,9}-of-[0-9]{1,9})?\.bin")
-_TOKENIZERS: Final = ("tekken.json", "tokenizer.json", "tokenizer_config.json", "tokenizer.model*")
+_MISTRAL: Final = _any_of("consolidated*.safetensors")
+_TOKENIZERS: Final = _any_of("tekken.json", "tokenizer.json", "tokenizer_config.json", "tokenizer.model*")
 _MAX_NAMES: Final = 100  # of a kind that are kept: that there are some is what counts
-_OTHER_WEIGHTS: Final = (
+_OTHER_WEIGHTS: Final = _any_of(
     *("*.safetensors", "*.gguf", "*.ggml", "ggml-*.bin", "*.onnx", "*.npz", "*.h5", "*.msgpack"),
     *("consolidated*.pt", "consolidated*.pth"),
 )
@@ -78,14 +85,14 @@ def sort_files(names: Iterable[str]) -> SortedFiles:
     single = [name for name in names if name == "model.safetensors"]
     # with both, an index makes the shards the checkpoint; without one transformers takes the single file
     hf_safetensors = shards if shards and (HF_INDEX in names or not single) else single
-    mistral = [name for name in names if fnmatchcase(name, "consolidated*.safetensors")]
+    mistral = [name for name in names if _MISTRAL.match(name)]
     ours = {*shards, *single, *mistral}
     return SortedFiles(
         hf_safetensors=tuple(hf_safetensors),
         hf_pickled=tuple(name for name in names if _PICKLED.fullmatch(name)),
         mistral=tuple(mistral),
-        tokenizer=_some(name for name in names if _matches(name, _TOKENIZERS)),
-        other_weights=_some(name for name in names if name not in ours and _matches(name, _OTHER_WEIGHTS)),
+        tokenizer=_some(name for name in names if _TOKENIZERS.match(name)),
+        other_weights=_some(name for name in names if name not in ours and _OTHER_WEIGHTS.match(name)),
     )
 
 
@@ -111,7 +118,3 @@ def missing_shard(names: Iterable[str]) -> str | None:
 def _checkpoint(shard: re.Match[str]) -> tuple[str, ...]:
     """Return what the shards of one checkpoint have in common."""
     return shard["stem"], shard["count"], shard["suffix"]
-
-
-def _matches(name: str, patterns: Iterable[str]) -> bool:
-    return any(fnmatchcase(name, pattern) for pattern in patterns)

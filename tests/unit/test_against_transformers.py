@@ -1,4 +1,7 @@
-"""The same verdict as transformers for every config it accepts, except where a table says why not."""
+"""The same verdict as transformers for every config it accepts, except where a table says why not.
+
+``make test`` runs it with the transformers of uv.lock, ``make test-image`` with that of the image.
+"""
 
 import json
 from collections.abc import Mapping
@@ -9,7 +12,6 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-import devcluster.hub
 from mistral_vllm.class_defaults import CLASS_DEFAULTS, OUTER_CLASSES
 from mistral_vllm.decoder import find_decoder
 from mistral_vllm.layout import read_layout
@@ -18,7 +20,7 @@ from mistral_vllm.reasons import LayoutReason, Unsupported
 
 transformers = pytest.importorskip("transformers")
 
-MODELS = sorted(path for path in Path(devcluster.hub.__file__).with_name("models").glob("*/config.json"))
+MODELS = sorted((Path(__file__).parents[2] / "devcluster/devcluster/hub/models").glob("*/config.json"))
 F, S = "full_attention", "sliding_attention"
 
 

@@ -1,6 +1,7 @@
 """What transformers' config classes fill in for words that a config.json leaves out.
 
-Read from transformers 5.23.0 (``models/*/configuration_*.py``); a test holds every value against it.
+Read from transformers 5.23.0 (``models/*/configuration_*.py``); tests hold every value against it, and against the
+image's.
 """
 
 from collections.abc import Mapping

@@ -20,7 +20,7 @@ from devcluster.controlplane import ControlPlane
 
 _TIMEOUT_SECONDS: Final = 120.0
 _SETTLE_SECONDS: Final = 15.0
-_PAUSE_SECONDS: Final = 0.2
+_PAUSE_SECONDS: Final = 0.5  # so that a turn is longer than an answer of the hub is fresh for a new plan
 
 
 Latencies = Callable[[Sequence[str], Check], Awaitable[list[float]]]

@@ -29,7 +29,7 @@ HUBS: Final = {
     "mistralai/Mistral-7B-Instruct-v0.1": Fault(Kind.SLOW, seconds=8),
     "mistralai/Mistral-7B-Instruct-v0.3": Fault(Kind.TORN),
     "mistralai/Mixtral-8x7B-Instruct-v0.1": Fault(Kind.GARBLED),
-    "mistralai/Pixtral-12B-2409": Fault(Kind.RATE_LIMITED, seconds=1),
+    "mistralai/Pixtral-12B-2409": Fault(Kind.RATE_LIMITED, seconds=30),
     "mistralai/Codestral-22B-v0.1": Fault(Kind.UNAVAILABLE),
 }
 _OF_THEIR_OWN: Final = frozenset({Kind.SLOW, Kind.RATE_LIMITED, Kind.UNAVAILABLE})

@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from bench.faults.points import Pattern
-from mistral_operator.cluster.client import Cluster, Manifest
+from mistral_operator.cluster.answers import Manifest
+from mistral_operator.cluster.client import Cluster
 from mistral_operator.cluster.resources import CHILDREN, MISTRAL_DEPLOYMENTS, PODS, Resource
 from mistral_operator.controller import notes, reconcile, status_writer, store
 from mistral_operator.controller.children import Children, Synced

@@ -5,29 +5,34 @@ every field nor discovery (which keeps a cache file) is of use. ``kubernetes.aio
 credentials that refresh themselves, TLS and the connection pool.
 """
 
-import json
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import aiohttp
 from kubernetes.aio.client.rest import RESTResponse
 
 from mistral_operator.api.names import MANAGER
 from mistral_operator.api.plain_text import encodable
+from mistral_operator.cluster.answers import (
+    LineTooLongError,
+    Manifest,
+    WatchEvent,
+    end_of,
+    error_of_answer,
+    event_of_line,
+    lines,
+    object_of,
+    whole,
+)
 from mistral_operator.cluster.body import apply_body
 from mistral_operator.cluster.connection import Connection
 from mistral_operator.cluster.errors import (
-    ClusterError,
     ExpiredError,
     NotFoundError,
     NotLeadingError,
-    TooLongError,
     UnreachableError,
-    error_of,
 )
 from mistral_operator.cluster.resources import Resource
-
-Manifest = dict[str, Any]
 
 
 class Page(NamedTuple):
@@ -38,28 +43,15 @@ class Page(NamedTuple):
     proceed: str  # what asks for the next page; empty on the last
 
 
-class WatchEvent(NamedTuple):
-    """What happened to an object, or that nothing did until a version: a bookmark, with hardly any body."""
-
-    type: str  # ADDED, MODIFIED, DELETED or BOOKMARK
-    body: Manifest
-
-
 # with its charset, or the client would write the body itself, and as ASCII
 _APPLY: Final = "application/apply-patch+yaml; charset=utf-8"
 _PAGE: Final = 500
-_LONGEST_LOG_BYTES: Final = 16 * 1024 * 1024  # 300 lines of a log are 5 MiB at most: the runtime parts them at 16 KiB
-_DIGITS: Final = 6  # of a Retry-After that means seconds
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=30)
 _SILENCE_SECONDS: Final = 90.0  # the API server sends a bookmark about once a minute
 _GRACE_SECONDS: Final = 10.0  # for the API server to end a watch itself
 _CONNECT_SECONDS: Final = 5.0
 _NO_ANSWER: Final = (aiohttp.ClientError, TimeoutError, OSError)
 _LONGEST_LINE_BYTES: Final = 8 * 2**20  # etcd takes objects of 1.5 MiB
-
-
-class _LineTooLongError(Exception):
-    """A line of an answer exceeds what is read of one."""
 
 
 class Cluster:
@@ -185,12 +177,12 @@ class Cluster:
         self._count("GET", response.status)
         try:
             if response.status >= 300:
-                raise _error(what, response.status, await response.read(), response.headers)
-            async for line in _lines(response.response, _LONGEST_LINE_BYTES):
-                yield _event(what, line)
+                raise error_of_answer(what, response.status, await response.read(), response.headers)
+            async for line in lines(response.response, _LONGEST_LINE_BYTES):
+                yield event_of_line(what, line)
         except TimeoutError:
             return  # silent for longer than an API server is, or not ended by it in time
-        except _LineTooLongError as error:
+        except LineTooLongError as error:
             raise ExpiredError(what, response.status, "an event is too long to be read") from error
         except _NO_ANSWER as error:
             raise self._unreachable("GET", what, error) from error
@@ -246,7 +238,7 @@ class Cluster:
             Of the class that names the case.
         """
         status, content = await self._send(method, path, query, body, content_type, longest_bytes=longest_bytes)
-        return _object(f"{method} {path}", status, content)
+        return object_of(f"{method} {path}", status, content)
 
     async def end_of_text(self, path: str, query: Mapping[str, str], limit_bytes: int) -> str:
         """Return the last bytes of what is no object: a log, of which no more than about twice as many are held.
@@ -276,14 +268,14 @@ class Cluster:
         try:
             response = await self._open(method, path, query, body, content_type, accept)
             if last_bytes is not None:
-                content = await _end(response.response, last_bytes)
+                content = await end_of(response.response, last_bytes)
             else:
-                content = await _whole(what, response.response, longest_bytes)
+                content = await whole(what, response.response, longest_bytes)
         except _NO_ANSWER as error:
             raise self._unreachable(method, what, error) from error
         self._count(method, response.status)
         if response.status >= 300:
-            raise _error(what, response.status, content, response.headers)
+            raise error_of_answer(what, response.status, content, response.headers)
         return response.status, content
 
     async def _open(
@@ -316,80 +308,3 @@ class Cluster:
     def _count(self, method: str, status: int) -> None:
         if self._on_answer is not None:
             self._on_answer(method, status)
-
-
-async def _whole(what: str, response: aiohttp.ClientResponse, longest_bytes: int | None) -> bytes:
-    if longest_bytes is None:
-        return await response.read()
-    content = bytearray()
-    async for chunk in response.content.iter_any():
-        content += chunk
-        if len(content) > longest_bytes:
-            response.close()
-            raise TooLongError(what, response.status, f"the answer is longer than {longest_bytes >> 10} KiB")
-    return bytes(content)
-
-
-async def _end(response: aiohttp.ClientResponse, limit_bytes: int) -> bytes:
-    content, read_bytes = bytearray(), 0
-    async for chunk in response.content.iter_any():
-        content += chunk
-        del content[:-limit_bytes]
-        read_bytes += len(chunk)
-        if read_bytes > _LONGEST_LOG_BYTES:
-            response.close()
-            break
-    return bytes(content)
-
-
-async def _lines(response: aiohttp.ClientResponse, longest_bytes: int) -> AsyncIterator[bytes]:
-    """Yield the lines of an answer as they arrive; what follows the last line break was cut off, and is dropped."""
-    begun = bytearray()
-    async for chunk in response.content.iter_any():
-        *whole, rest = chunk.split(b"\n")
-        for line in whole:
-            yield bytes(begun) + line if begun else line
-            begun.clear()
-        begun += rest
-        if len(begun) > longest_bytes:
-            raise _LineTooLongError
-
-
-def _event(what: str, line: bytes) -> WatchEvent:
-    """Read one line of a watch."""
-    event = _object(what, 200, line)
-    kind, body = event.get("type"), event.get("object")
-    if not isinstance(kind, str) or not isinstance(body, dict):
-        raise UnreachableError(what, 200, f"the line is no event but {_shown(line)!r}")
-    if kind == "ERROR":
-        raise error_of(what, int(body.get("code") or 500), str(body.get("message") or "no message"))
-    return WatchEvent(kind, body)
-
-
-def _object(what: str, status: int, content: bytes) -> Manifest:
-    """Read an answer; what is no JSON object comes from something between us and the API server."""
-    try:
-        answer = json.loads(content)
-    except ValueError:
-        answer = None
-    if not isinstance(answer, dict):
-        raise UnreachableError(what, status, f"the answer is no JSON object but {_shown(content)!r}")
-    return answer
-
-
-def _shown(content: bytes) -> str:
-    return content[:300].decode(errors="replace")
-
-
-def _error(what: str, status: int, content: bytes, headers: Mapping[str, str]) -> ClusterError:
-    """Read the server's Status object; a proxy's error page counts as its text."""
-    try:
-        answer = json.loads(content)
-        message = str(answer["message"])
-        causes = [str(cause.get("reason")) for cause in (answer.get("details") or {}).get("causes") or ()]
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
-        message, causes = _shown(content) or "no message", []
-    error = error_of(what, status, message, causes)
-    after = str(headers.get("Retry-After", ""))
-    error.retry_after_seconds = float(after) if after.isdecimal() and len(after) < _DIGITS else None
-    return error

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from mistral_operator.api.conditions import ConditionValue, Reason, false
-from mistral_operator.cluster.client import Cluster, Manifest
+from mistral_operator.cluster.answers import Manifest
+from mistral_operator.cluster.client import Cluster
 from mistral_operator.cluster.errors import (
     ClusterError,
     ConflictError,

@@ -12,7 +12,8 @@ from typing import Any, Final
 
 from structlog.typing import FilteringBoundLogger
 
-from mistral_operator.cluster.client import Cluster, Manifest
+from mistral_operator.cluster.answers import Manifest
+from mistral_operator.cluster.client import Cluster
 from mistral_operator.cluster.errors import ClusterError, ConflictError, NotFoundError
 from mistral_operator.cluster.resources import LEASES
 from mistral_operator.controller.settings import LeaseSettings

@@ -15,7 +15,8 @@ from typing import Any, Final
 
 from mistral_operator.api import names
 from mistral_operator.api.shortening import shortened_bytes
-from mistral_operator.cluster.client import Cluster, Manifest
+from mistral_operator.cluster.answers import Manifest
+from mistral_operator.cluster.client import Cluster
 from mistral_operator.cluster.errors import ClusterError, ConflictError, NotLeadingError, UnreachableError
 from mistral_operator.cluster.resources import EVENTS
 from mistral_operator.controller.keys import Key

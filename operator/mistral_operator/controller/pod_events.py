@@ -12,7 +12,8 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
-from mistral_operator.cluster.client import Cluster, Manifest
+from mistral_operator.cluster.answers import Manifest
+from mistral_operator.cluster.client import Cluster
 from mistral_operator.cluster.errors import TooLongError
 from mistral_operator.cluster.resources import CORE_EVENTS
 from mistral_operator.controller.store import Body

@@ -18,7 +18,8 @@ from mistral_operator.api.mistral_deployment import (
     read_object,
 )
 from mistral_operator.api.status import Resolved
-from mistral_operator.cluster.client import Cluster, Manifest
+from mistral_operator.cluster.answers import Manifest
+from mistral_operator.cluster.client import Cluster
 from mistral_operator.cluster.errors import ForbiddenError, NotFoundError
 from mistral_operator.cluster.resources import CHILDREN, MISTRAL_DEPLOYMENTS
 from mistral_operator.controller.autoscalers import scaled_by_others

@@ -15,7 +15,8 @@ from typing import Final, NamedTuple, Protocol
 
 from structlog.typing import FilteringBoundLogger
 
-from mistral_operator.cluster.client import Cluster, Manifest
+from mistral_operator.cluster.answers import Manifest
+from mistral_operator.cluster.client import Cluster
 from mistral_operator.cluster.errors import ClusterError, ExpiredError, ForbiddenError, NotFoundError, TooLongError
 from mistral_operator.cluster.resources import Resource
 from mistral_operator.controller.backoff import jittered_backoff_seconds

@@ -8,7 +8,8 @@ from structlog.typing import FilteringBoundLogger
 
 from mistral_operator.api.mistral_deployment import StatusInvalidError, read_status, write_status
 from mistral_operator.api.status import MistralDeploymentStatus
-from mistral_operator.cluster.client import Cluster, Manifest
+from mistral_operator.cluster.answers import Manifest
+from mistral_operator.cluster.client import Cluster
 from mistral_operator.cluster.errors import ForbiddenError, NamespaceTerminatingError, RefusedError
 from mistral_operator.cluster.resources import MISTRAL_DEPLOYMENTS
 from mistral_operator.controller.keys import Key

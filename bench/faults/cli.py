@@ -7,7 +7,7 @@ import platform
 import shlex
 import sys
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,7 +19,7 @@ from rich.table import Table
 
 from bench.faults.errors import HarnessError
 from bench.faults.lab import Lab
-from bench.faults.planted_bugs import PLANTED
+from bench.faults.planted_bugs import PLANTED, PlantedBug
 from bench.faults.points import Pattern
 from bench.faults.run import Plan, Row, run
 from bench.faults.scenarios import SCENARIOS
@@ -47,8 +47,9 @@ def main() -> None:
     )
     begun = time.monotonic()
     try:
-        if arguments.planted:
-            found = uvloop.run(_on_a_lab(lambda lab: _run_planted(lab, plan)))
+        if arguments.planted is not None:
+            bugs = [bug for bug in PLANTED.values() if arguments.planted in bug.name]
+            found = uvloop.run(_on_a_lab(lambda lab: _run_planted(lab, plan, bugs)))
             sys.exit(_report_planted(found, time.monotonic() - begun))
         rows = uvloop.run(_on_a_lab(lambda lab: run(lab, plan, _say)))
     except* HarnessError as errors:
@@ -72,11 +73,11 @@ async def _on_a_lab(do: Callable[[Lab], Awaitable[_T]]) -> _T:
             return await do(lab)
 
 
-async def _run_planted(lab: Lab, plan: Plan) -> dict[str, Row]:
+async def _run_planted(lab: Lab, plan: Plan, bugs: Sequence[PlantedBug]) -> dict[str, Row]:
     """Run the points of one pattern of one scenario for each planted bug."""
     scenarios = {scenario.name: scenario for scenario in SCENARIOS}
     found = {}
-    for bug in PLANTED.values():
+    for bug in bugs:
         narrow = replace(
             plan, scenarios=[scenarios[bug.scenario]], replicas=(1,), patterns=(bug.pattern,), planted=bug.name
         )
@@ -161,7 +162,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--only", default="", help="points whose name has this in it, as it is printed")
     parser.add_argument("--stride", type=int, default=1, help="only every so many points, for a quick look")
     parser.add_argument("--logs", type=Path, help="a folder for the logs of operators of points that differ")
-    parser.add_argument("--planted", action="store_true", help="whether planted bugs are found, instead")
+    parser.add_argument("--planted", nargs="?", const="", metavar="NAME", help="whether planted bugs are found")
     parser.add_argument("--at-once", type=int, default=_AT_ONCE, help="how many trials run side by side")
     parser.add_argument("--json", type=Path, help=f"where the figures are written; those of a whole run: {_RESULTS}")
     return parser

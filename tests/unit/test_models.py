@@ -153,6 +153,7 @@ def test_how_long_an_answer_is_good_for(on: On, seconds: float, fresh: float | N
 FAULTS = {
     "down": (Fault(Kind.UNAVAILABLE), "HubUnreachable", True, [5, 10, 20, 40, 80, 160, 300, 300]),
     "limited": (Fault(Kind.RATE_LIMITED, seconds=77), "RateLimited", True, [77, 77, 77]),
+    "limited for a second, each time": (Fault(Kind.RATE_LIMITED, seconds=1), "RateLimited", True, [1, 10, 20]),
     "limited for a day": (Fault(Kind.RATE_LIMITED, seconds=86400), "RateLimited", True, [3600, 3600]),
     "gated": (Fault(Kind.GATED), "Gated", False, [300, 300]),
     "private": (Fault(Kind.PRIVATE), "NotFoundOrNoAccess", False, [300, 300]),

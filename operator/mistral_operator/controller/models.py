@@ -227,11 +227,14 @@ class Models:
     def _retry_seconds(self, error: HubError, failures: int) -> float:
         """Return how long the hub is left alone after an error."""
         settings = self._settings
-        if isinstance(error, RateLimitedError) and error.retry_after_seconds is not None:
-            return min(max(error.retry_after_seconds, 1), _LONGEST_PATIENCE_SECONDS)
         if not error.transient:
             return settings.slow_retry_seconds
-        return backoff_seconds(settings.retry_seconds, failures, settings.slow_retry_seconds)
+        backoff = backoff_seconds(settings.retry_seconds, failures, settings.slow_retry_seconds)
+        if isinstance(error, RateLimitedError) and error.retry_after_seconds is not None:
+            # a hub that says 1 s again and again means longer
+            least_seconds = backoff if failures else 1
+            return min(max(error.retry_after_seconds, least_seconds), _LONGEST_PATIENCE_SECONDS)
+        return backoff
 
     def _outcome(self, known: Known, *, has_token: bool) -> Outcome:
         now, error = self._clock(), known.error

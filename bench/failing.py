@@ -12,12 +12,13 @@ import json
 import statistics
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from bench.background import Check, in_background
 from bench.converge.api import ApiServer, Resource
 from bench.converge.creating import NAMESPACE, Creator
 from bench.converge.errors import BenchmarkError
@@ -33,7 +34,6 @@ _TURNS: Final = 3
 _TIMEOUT_SECONDS: Final = 120.0  # for a burst, which takes seconds
 _ROUND_SECONDS: Final = 10.0  # the shortest back-off of a container that ends
 _LABELS: Final = {"app.kubernetes.io/managed-by": "mistral-operator", "app.kubernetes.io/name": "vllm"}
-Check = Callable[[], None]
 _PODS: Final = Resource("Pod", "pods", f"/api/v1/namespaces/{NAMESPACE}/pods")
 
 
@@ -105,22 +105,9 @@ class Neighbours:
             await self._api.create(_PODS, {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
         await self._change(pause_seconds=0)
 
-    @asynccontextmanager
-    async def again_and_again(self, check: Check) -> AsyncIterator[Check]:
+    def again_and_again(self, check: Check) -> AbstractAsyncContextManager[Check]:
         """Let every pod change anew each round; yield a check that raises when they do so no more, too."""
-        changing = asyncio.create_task(self._keep_changing())
-
-        def check_all() -> None:
-            check()
-            if changing.done():
-                changing.result()
-
-        try:
-            yield check_all
-            check_all()
-        finally:
-            changing.cancel()
-            await asyncio.wait([changing])
+        return in_background(self._keep_changing(), check)
 
     async def _keep_changing(self) -> None:
         while True:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
+from bench.background import Check
 from bench.converge.api import ApiServer
 from bench.converge.creating import NAMESPACE, Creator
 from bench.converge.operators import Operator
@@ -15,7 +16,7 @@ from bench.converge.processes import OperatorProcess
 from bench.converge.watching import Sightings, watching
 from bench.hostile import neighbours
 from bench.hostile.lying_pods import lying_pods
-from bench.hostile.neighbours import ROUND_SECONDS, Check, Kin, Neighbourhood
+from bench.hostile.neighbours import ROUND_SECONDS, Kin, Neighbourhood
 from devcluster.controlplane import ControlPlane
 
 _TIMEOUT_SECONDS: Final = 120.0

@@ -3,11 +3,12 @@
 import asyncio
 import itertools
 import json
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Final
 
+from bench.background import Check, in_background
 from bench.converge.api import ApiServer, Resource
 from bench.failing import well
 from bench.hostile.lying_pods import ADDRESS
@@ -33,7 +34,6 @@ HUBS: Final = {
     "mistralai/Codestral-22B-v0.1": Fault(Kind.UNAVAILABLE),
 }
 _OF_THEIR_OWN: Final = frozenset({Kind.SLOW, Kind.RATE_LIMITED, Kind.UNAVAILABLE})
-Check = Callable[[], None]
 
 
 @dataclass(frozen=True)
@@ -138,22 +138,9 @@ class Neighbourhood:
             await self._create_pod(name, one["metadata"]["labels"]["app.kubernetes.io/instance"], metadata)
             await self._api.patch_status(self._pods, name, {"status": status})
 
-    @asynccontextmanager
-    async def again_and_again(self, check: Check) -> AsyncIterator[Check]:
+    def again_and_again(self, check: Check) -> AbstractAsyncContextManager[Check]:
         """Let every pod change anew each round; yield a check that raises when they do so no more, too."""
-        changing = asyncio.create_task(self._keep_changing())
-
-        def check_all() -> None:
-            check()
-            if changing.done():
-                changing.result()
-
-        try:
-            yield check_all
-            check_all()
-        finally:
-            changing.cancel()
-            await asyncio.wait([changing])
+        return in_background(self._keep_changing(), check)
 
     async def _create_set(self, deployment: dict[str, Any]) -> None:
         template = deployment["spec"]["template"]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mistral_operator.hub import HubError, HubReason, read_folder, read_model
@@ -330,7 +330,6 @@ def read_files(**files: bytes | None) -> ModelFacts | HubReason:
             return error.reason
 
 
-@settings(deadline=None)  # a busy disk is no failure
 @given(config=st.none() | CONTENTS, params=st.none() | CONTENTS)
 def test_any_bytes_as_configs_give_facts_or_an_error_of_ours(config: bytes | None, params: bytes | None) -> None:
     """Nothing in config.json and params.json makes reading fail in a way that has no name."""
@@ -341,7 +340,6 @@ def test_any_bytes_as_configs_give_facts_or_an_error_of_ours(config: bytes | Non
         assert told in {HubReason.NO_CONFIG, HubReason.TORN_CONFIG}
 
 
-@settings(deadline=None)
 @given(weights=st.binary() | HEADERS)
 def test_any_bytes_as_weights_give_sizes_or_an_error_of_ours(weights: bytes) -> None:
     """Nothing in a weight file makes reading fail in a way that has no name, nor gives a negative size."""

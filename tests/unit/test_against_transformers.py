@@ -148,7 +148,7 @@ def _decoders(draw: st.DrawFn) -> dict[str, Any]:
 
 
 @given(_decoders(), st.sampled_from([None, "mistral3", "llava"]))
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_generated_configs(tmp_path: Path, config: dict[str, Any], outer: str | None) -> None:
     """What transformers accepts is read as transformers reads it, and what it refuses is not guessed at."""
     written = config if outer is None else {"model_type": outer, "text_config": config}

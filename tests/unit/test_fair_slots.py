@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mistral_operator.controller.fair_slots import FairSlots
@@ -79,7 +79,6 @@ def test_requests_that_are_over_take_no_slot() -> None:
 
 
 @given(st.data(), st.integers(1, 6), st.integers(1, 4))
-@settings(deadline=None)
 def test_slots_are_neither_lost_nor_made(data: st.DataObject, total: int, share: int) -> None:
     """Whatever happens in whatever order: bounds hold, and no slot is free while somebody may have it."""
 

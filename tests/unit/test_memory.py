@@ -4,7 +4,7 @@ import math
 from fractions import Fraction
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mistral_operator.planning.geometry import Geometry
@@ -176,7 +176,6 @@ batches = st.integers(1, 20_000)
 gpu_sizes = st.integers(14, 141).map(lambda size: size * GIB)
 
 
-@settings(deadline=None)
 @given(kinds, windows, lengths, lengths, blocks_of, batches)
 def test_longer_never_needs_less(
     layers: tuple[int, int], window: int, one: int, other: int, block: int, batched: int
@@ -191,7 +190,6 @@ def test_longer_never_needs_less(
     assert 0 < needed[0] <= needed[1]
 
 
-@settings(deadline=None)
 @given(kinds, windows, lengths, st.integers(1, 400_000), blocks_of, batches, gpu_sizes)
 def test_largest_fits_and_one_more_does_not(
     layers: tuple[int, int], window: int, length: int, limit: int, block: int, batched: int, gpu_bytes: int
@@ -208,7 +206,6 @@ def test_largest_fits_and_one_more_does_not(
     assert largest == max(limit, length) or not at(largest + 1).fits
 
 
-@settings(deadline=None)
 @given(kinds.filter(all), windows, lengths, blocks_of, batches)
 def test_interleaving_never_needs_much_more(
     layers: tuple[int, int], window: int, length: int, block: int, batched: int
@@ -221,7 +218,6 @@ def test_interleaving_never_needs_much_more(
     assert needed <= all_full + groups.sliding_groups
 
 
-@settings(deadline=None)
 @given(kinds, st.sampled_from([1, 2, 4, 8]), st.sampled_from([1, 2, 4, 8]))
 def test_fp8_halves_and_tensor_parallelism_divides(layers: tuple[int, int], gpus: int, kv_heads: int) -> None:
     """An fp8 cache takes half the bytes; GPUs share KV heads down to one each, and weights."""
@@ -236,7 +232,6 @@ def test_fp8_halves_and_tensor_parallelism_divides(layers: tuple[int, int], gpus
     assert shared.working_bytes <= plain.working_bytes
 
 
-@settings(deadline=None)
 @given(kinds, windows, lengths, blocks_of, batches, gpu_sizes)
 def test_tokens_are_concurrency_times_length(
     layers: tuple[int, int], window: int, length: int, block: int, batched: int, gpu_bytes: int
@@ -250,7 +245,6 @@ def test_tokens_are_concurrency_times_length(
     assert abs(cache.tokens - int(cache.blocks / cache.blocks_per_request * length)) <= 1
 
 
-@settings(deadline=None)
 @given(kinds, windows, blocks_of, gpu_sizes, st.integers(0, 10**13), st.sampled_from([1, 2, 4, 8]))
 def test_the_parts_never_exceed_the_gpu(
     layers: tuple[int, int], window: int, block: int, gpu_bytes: int, weights: int, gpus: int

@@ -431,7 +431,7 @@ requests = st.builds(
 )
 
 
-@settings(deadline=None, max_examples=300, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(st.none() | configs, st.none() | all_params, st.booleans(), requests)
 def test_any_json_is_planned_or_refused(
     config: dict[str, Any] | None,

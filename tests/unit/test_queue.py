@@ -339,7 +339,7 @@ _KEYS = [A, B, C, Key("other", "a"), Key("other", "b")]
 _WISHES = st.lists(st.tuples(_SECONDS, st.sampled_from(_KEYS), st.one_of(st.none(), _SECONDS)), max_size=12)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(wishes=_WISHES, workers=st.integers(1, 4), work_seconds=_SECONDS)
 def test_nothing_is_lost(wishes: list[tuple[float, Key, float | None]], workers: int, work_seconds: float) -> None:
     """However wishes and workers meet: after each wish its key is worked on, and never by two at once."""

@@ -163,7 +163,7 @@ _FIELDS = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(fields=_FIELDS, classes=st.sets(st.sampled_from([H200, A100, L4, T4])))
 def test_any_spec(fields: dict[str, Any], classes: set[Any]) -> None:
     """Manifests are valid; names that must be unique are; each rendered flag is said once; what must be sent is."""

@@ -6,7 +6,7 @@ import unicodedata
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
@@ -43,7 +43,6 @@ def test_visible_is_printable(text: str) -> None:
     visible(text).encode()
 
 
-@settings(deadline=None)
 @given(st.dictionaries(st.text(), st.text() | st.lists(st.text())))
 def test_json_and_yaml_stay_what_they_are(value: dict[str, object]) -> None:
     """Parsers read what was meant, in ASCII or not; on a terminal nothing acts."""

@@ -1,6 +1,7 @@
 """All points of all scenarios, several at a time."""
 
 import asyncio
+import itertools
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
@@ -16,6 +17,7 @@ from bench.faults.trial import Outcome, Trial
 
 _UNDISTURBED_RUNS: Final = 2  # how many requests there are depends on what comes together
 _MOST_SHOWN: Final = 3  # differences of a point; the file of results has all
+_LONGEST_CHAIN: Final = 6  # of stale views
 _TRIES: Final = 3  # of a point that a run does not come to
 _T = TypeVar("_T")
 _R = TypeVar("_R")
@@ -97,22 +99,33 @@ async def run(lab: Lab, plan: Plan, say: Callable[[str], None]) -> list[Row]:
         if not reference.differences
         for point in points_of(*name, reference.extent)
     ]
-    wanted = [point for point in points if point.pattern in plan.patterns and plan.only in str(point)]
+    wanted = [point for point in points if point.pattern in plan.patterns and plan.only in str(point)][:: plan.stride]
     done = 0
 
-    async def one(point: Point) -> None:
+    async def some(together: Sequence[Point]) -> None:
         nonlocal done
-        name = (point.scenario, point.replicas)
-        outcome = await _disturbed(lab, scenarios[point.scenario], point, references[name], plan)
-        _enter(rows[name], point, outcome)
-        done += 1
-        if outcome.differences:
-            say(f"{point}: {_shown(outcome.differences)}")
-        if done % 50 == 0:
-            say(f"{done} of {len(wanted[:: plan.stride])} points, {time.monotonic() - begun:.0f} s")
+        first = together[0]
+        name = (first.scenario, first.replicas)
+        outcomes = await _disturbed(lab, scenarios[first.scenario], together, references[name], plan)
+        for point, outcome in zip(together, outcomes, strict=True):
+            _enter(rows[name], point, outcome)
+            done += 1
+            if outcome.differences:
+                say(f"{point}: {_shown(outcome.differences)}")
+            if done % 50 == 0:
+                say(f"{done} of {len(wanted)} points, {time.monotonic() - begun:.0f} s")
 
-    await _all(wanted[:: plan.stride], one, plan.at_once)
+    await _all(list(chains_of(wanted)), some, plan.at_once)
     return list(rows.values())
+
+
+def chains_of(points: Iterable[Point]) -> Iterator[tuple[Point, ...]]:
+    """Yield points that run one after another in one namespace: a few stale views of a scenario, any other alone."""
+    for _, alike in itertools.groupby(points, lambda point: (point.scenario, point.replicas, point.pattern)):
+        several = iter(alike)
+        while chain := tuple(itertools.islice(several, 1)):
+            longest = _LONGEST_CHAIN if chain[0].pattern is Pattern.STALE else 1
+            yield chain + tuple(itertools.islice(several, longest - 1))
 
 
 def _names(pairs: Iterable[tuple[Scenario, int]]) -> Iterator[tuple[str, int]]:
@@ -136,8 +149,8 @@ def _enter(row: Row, point: Point, outcome: Outcome) -> None:
 async def _reference(lab: Lab, scenario: Scenario, replicas: int) -> Reference:
     runs: dict[Begin, list[Outcome]] = {begin: [] for begin in Begin}
     for _ in range(_UNDISTURBED_RUNS):
-        for begin, outcomes in runs.items():
-            outcomes.append(await Trial(lab, scenario, replicas, begin).run())
+        for begin in Begin:
+            runs[begin] += await Trial(lab, scenario, replicas, begin).run()
     every = [outcome for outcomes in runs.values() for outcome in outcomes]
     wrong = [line for one in every for line in (*one.differences, *differences(every[0].state, one.state))]
     return Reference(
@@ -152,16 +165,20 @@ async def _reference(lab: Lab, scenario: Scenario, replicas: int) -> Reference:
     )
 
 
-async def _disturbed(lab: Lab, scenario: Scenario, point: Point, reference: Reference, plan: Plan) -> Outcome:
-    """Run a point, again where a run did not come to it: two things that came apart came together this time."""
+async def _disturbed(
+    lab: Lab, scenario: Scenario, points: Sequence[Point], reference: Reference, plan: Plan
+) -> list[Outcome]:
+    """Run points, again where a run did not come to one: two things that came apart came together this time."""
+    outcomes: list[Outcome] = []
     tries = 0
-    while True:
+    while left := points[len(outcomes) :]:
         trial = Trial(
-            lab, scenario, point.replicas, point.begin, point, reference.state, planted=plan.planted, logs=plan.logs
+            lab, scenario, left[0].replicas, left[0].begin, left, reference.state, planted=plan.planted, logs=plan.logs
         )
-        outcome, tries = await trial.run(), tries + 1
-        if outcome.struck or outcome.differences or tries == _TRIES:
-            return outcome
+        found, tries = await trial.run(), tries + 1
+        if found[-1].struck or found[-1].differences or tries == _TRIES:
+            outcomes, tries = outcomes + found, 0
+    return outcomes
 
 
 async def _all(items: Sequence[_T], do: Callable[[_T], Awaitable[_R]], at_once: int) -> list[_R]:

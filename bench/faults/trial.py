@@ -4,13 +4,14 @@ import asyncio
 import re
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
 from bench.faults.lab import Lab, Running
 from bench.faults.points import Begin, Pattern, Point
+from bench.faults.proxy import Proxy
 from bench.faults.scenarios import Scenario, manifest, settled
 from bench.faults.state import State, differences, state_of, uids_of
 from bench.faults.told import wrong_events
@@ -37,7 +38,6 @@ class Outcome:
     trace: tuple[str, ...]  # requests of the operator that is counted
     events: int  # that its watches told it
     view: int  # events of everything it watches, from the beginning
-    seconds: float = 0.0
 
 
 @dataclass
@@ -46,6 +46,9 @@ class Trial:
 
     Parameters
     ----------
+    points
+        None for an undisturbed run. Several only of stale views: each leaves everything as it was, so that the next one
+        may follow.
     expected
         The end state; None for an undisturbed run, which ends when the scenario is done and nothing moves any more.
     logs
@@ -56,7 +59,7 @@ class Trial:
     scenario: Scenario
     replicas: int
     begin: Begin
-    point: Point | None = None
+    points: Sequence[Point] = ()
     expected: State | None = None
     planted: str | None = None
     logs: Path | None = None
@@ -65,14 +68,21 @@ class Trial:
     _found: list[str] = field(default_factory=list)
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def run(self) -> Outcome:
-        """Run it; whatever it started has ended afterwards."""
-        begun = time.monotonic()
+    @property
+    def point(self) -> Point | None:
+        """The first point."""
+        return self.points[0] if self.points else None
+
+    async def run(self) -> list[Outcome]:
+        """Run it, and return what became of each point, up to the first that differs; of the whole where there is none.
+
+        Whatever it started has ended afterwards.
+        """
         self._namespace, self._history, self._world = await self.lab.new_world()
         self._history.notify(self._changed)
         self._survivors: dict[str, str] = {}
         try:
-            outcome = await self._run()
+            outcomes = await self._run()
         finally:
             for running in self._running:
                 self._kill(running)
@@ -84,9 +94,9 @@ class Trial:
             folder.mkdir(parents=True, exist_ok=True)
             for running in self._running:
                 shutil.copy(running.log, folder)
-        return Outcome(*outcome, seconds=time.monotonic() - begun)
+        return outcomes
 
-    async def _run(self) -> tuple[State, bool, tuple[str, ...], tuple[str, ...], int, int]:
+    async def _run(self) -> list[Outcome]:
         counted = await (self._start_away() if self.begin is Begin.AWAY else self._start_running())
         proxy = counted.proxy
         match self.point.pattern if self.point else None:
@@ -97,21 +107,28 @@ class Trial:
                     await self._replace(counted)
             case Pattern.STALE:
                 await self._until(self._is_there)
-                await self._go_stale(counted)
+                return await self._go_stale_again_and_again(counted)
             case Pattern.MISSED if self.replicas > 1:
                 await self._until(self._is_there, at_once=lambda: self._running[1].proxy.struck)
                 proxy = self._running[1].proxy
                 if proxy.struck:
                     self._kill(counted)
+        return [await self._outcome(proxy, struck=proxy.struck)]
+
+    async def _outcome(self, counted: Proxy, *, struck: bool) -> Outcome:
         if not self._found and not await self._until(self._is_there, patiently=self.point is None):
             self._found += self._what_differs()
-        state = self._state()
         self._found += wrong_events(self._history, self._excused())
         for running in self._running:
             self._found += [f"no right to {request}" for request in running.proxy.forbidden]
-        struck = proxy.struck or (self.point is not None and self.point.pattern is Pattern.STALE)
-        view = len(self._history.viewed_versions())
-        return state, struck, tuple(self._found), tuple(proxy.trace), proxy.events, view
+        return Outcome(
+            state=self._state(),
+            struck=struck,
+            differences=tuple(self._found),
+            trace=tuple(counted.trace),
+            events=counted.events,
+            view=len(self._history.viewed_versions()),
+        )
 
     async def _start_running(self) -> Running:
         """Start the operators, have the scenario's object served, and let the event happen."""
@@ -171,24 +188,42 @@ class Trial:
             await self.lab.expire_lease(self._namespace)
             await self._start()
 
-    async def _go_stale(self, counted: Running) -> None:
+    async def _go_stale_again_and_again(self, leader: Running) -> list[Outcome]:
+        outcomes: list[Outcome] = []
+        for point in self.points:
+            leader = await self._go_stale(leader, point.number)
+            outcomes.append(await self._outcome(leader.proxy, struck=True))
+            if self._found:
+                break
+        return outcomes
+
+    async def _go_stale(self, leader: Running, events: int) -> Running:
         """Let an operator begin with a view that is so many events old, and catch up when it has done what it does."""
-        if self.point is None:
-            return
         before = uids_of(self._history, (*CHILDREN, PODS.kind))
-        horizon = self._history.version_before(self.point.number)
-        self._kill(counted)
+        horizon = self._history.version_before(events)
         if self.replicas == 1:
+            self._kill(leader)
             await self.lab.expire_lease(self._namespace)
             stale = await self._start(horizon=horizon)
         else:
-            stale = self._running[1]
+            stale = await self._standing_by(leader)
             stale.proxy.horizon = horizon
+            self._kill(leader)
         await self._until(self._works)
         stale.proxy.horizon = None
         await self._until(self._is_there)
         after = uids_of(self._history, (*CHILDREN, PODS.kind))
         self._found += [f"{name} was replaced" for name, uid in before.items() if after.get(name) != uid]
+        return stale
+
+    async def _standing_by(self, leader: Running) -> Running:
+        """Return the second operator, which has been told nothing since it began; another where it leads already."""
+        for running in self._alive():
+            if running is not leader:
+                return running
+        second = await self._start(horizon=0)
+        await self._until(lambda: second.proxy.watches_all)
+        return second
 
     async def _start(self, *, horizon: int | None = None, armed: bool = False) -> Running:
         missed = self.point is not None and self.point.pattern is Pattern.MISSED

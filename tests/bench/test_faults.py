@@ -14,6 +14,7 @@ from bench.faults.planted_bugs import PLANTED
 from bench.faults.points import Extent, Pattern, points_of
 from bench.faults.proxy import Proxy, selects
 from bench.faults.requests import Request
+from bench.faults.run import chains_of
 from bench.faults.scenarios import SCENARIOS
 from bench.faults.state import differences, state_of
 from bench.faults.told import wrong_events
@@ -143,6 +144,14 @@ def test_points_are_exhaustive() -> None:
     counts = {pattern: sum(point.pattern is pattern for point in points) for pattern in Pattern}
     assert counts == {Pattern.KILLED: 2 * (3 + 5), Pattern.STALE: 7, Pattern.MISSED: 2}
     assert len({str(point) for point in points}) == len(points)
+
+
+def test_stale_views_run_one_after_another() -> None:
+    """Each leaves everything as it was; whatever else is disturbed has a namespace of its own."""
+    points = list(points_of("scale", 1, Extent(requests=1, requests_of_start=1, view=7, events=2)))
+    chains = list(chains_of(points))
+    assert [point for chain in chains for point in chain] == points
+    assert [len(chain) for chain in chains] == [1, 1, 1, 1, 6, 1, 1, 1]
 
 
 def test_each_pattern_has_three_planted_bugs_of_scenarios_that_there_are() -> None:

@@ -44,7 +44,7 @@ _TRICKLED: Final = 150
 def hostile_hub(seed: int) -> Iterator[str]:
     """Serve until the context is left; yield the URL."""
     stopping = threading.Event()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(seed, stopping))
+    server = _Server(("127.0.0.1", 0), _handler(seed, stopping))
     server.daemon_threads = True
     thread = threading.Thread(target=server.serve_forever, args=(_POLL_SECONDS,), daemon=True)
     thread.start()
@@ -55,6 +55,11 @@ def hostile_hub(seed: int) -> Iterator[str]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request: object, client_address: object) -> None:  # clients go, as they must
+        pass
 
 
 def _handler(seed: int, stopping: threading.Event) -> type[BaseHTTPRequestHandler]:

@@ -16,6 +16,10 @@ from mistral_operator.cluster.errors import (
 
 UNKNOWN_FIELD = "failed to create typed patch object: .spec.foo: field not declared in schema"
 DUPLICATE = 'failed to create typed patch object: .env: duplicate entries for key [name="A"]'
+TOO_LARGE_A_NUMBER = (
+    "failed to convert new object (n/m; apps/v1, Kind=Deployment) to proper version: unable to convert unstructured "
+    "object to apps/v1, Kind=Deployment: json: cannot unmarshal number 9007199254740992 into Go value of type int32"
+)
 
 
 @pytest.mark.parametrize(
@@ -37,6 +41,7 @@ DUPLICATE = 'failed to create typed patch object: .env: duplicate entries for ke
         (500, DUPLICATE, RefusedError, False),
         (500, "failed to create typed patch object (/m; …): .status.url: expected string, got 5", RefusedError, False),
         (500, "etcdserver: request is too large", RefusedError, False),
+        (500, TOO_LARGE_A_NUMBER, RefusedError, False),
         (500, "rpc error: trying to send message larger than max (3000701 vs. 2097152)", RefusedError, False),
         (502, "bad gateway", UnreachableError, True),
         (503, "unavailable", UnreachableError, True),

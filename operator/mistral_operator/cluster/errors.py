@@ -3,12 +3,15 @@
 from collections.abc import Sequence
 from typing import ClassVar, Final
 
-# server-side apply answers 500 for what a schema does not know (kubernetes issue 118877), and so does an API server
-# whose etcd takes no object of this size (1.5 MiB by default): that looks like an ill server and is a wrong object
+# server-side apply answers 500 for what a schema does not know (kubernetes issue 118877) and for a number that its Go
+# type cannot hold, and so does an API server whose etcd takes no object of this size (1.5 MiB by default): that looks
+# like an ill server and is a wrong object
 _WRONG_OBJECT: Final = (
     "not declared in schema",
     "duplicate entries",
     "failed to create typed patch object",
+    "failed to convert new object",
+    "cannot unmarshal",
     "request is too large",
     "message larger than max",
 )

@@ -18,7 +18,8 @@ class Begin(StrEnum):
 
     RUNNING = "running"
     AWAY = "away"
-    """Nobody runs: it is started afterwards, and its first lists and watches are numbered too."""
+    """Nobody runs: it is started afterwards, and its first lists and watches are numbered too. One replica alone: a
+    second changes nothing about a start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,15 +60,21 @@ class Extent:
     """How much there is to disturb in a scenario: what its undisturbed runs were counted to do."""
 
     requests: int  # of a running operator
-    requests_of_start: int  # of one that is started afterwards
+    requests_of_start: int  # of one that is started afterwards, 0 where none is
     view: int  # events of everything it watches, from the namespace's beginning
     events: int  # that its watches tell it, from the scenario's event on
 
 
+def begins_of(replicas: int) -> tuple[Begin, ...]:
+    """Return where operators may stand when the scenario's event happens."""
+    return tuple(Begin) if replicas == 1 else (Begin.RUNNING,)
+
+
 def points_of(scenario: str, replicas: int, extent: Extent) -> Iterator[Point]:
     """Yield every point of a scenario."""
-    for begin, requests in ((Begin.RUNNING, extent.requests), (Begin.AWAY, extent.requests_of_start)):
-        for number in range(1, requests + 1):
+    requests = {Begin.RUNNING: extent.requests, Begin.AWAY: extent.requests_of_start}
+    for begin in begins_of(replicas):
+        for number in range(1, requests[begin] + 1):
             for after in (False, True):
                 yield Point(scenario, replicas, Pattern.KILLED, number, begin, after)
     for number in range(1, extent.view + 1):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from bench.faults.lab import Lab
-from bench.faults.points import Begin, Extent, Pattern, Point, points_of
+from bench.faults.points import Begin, Extent, Pattern, Point, begins_of, points_of
 from bench.faults.scenarios import Scenario
 from bench.faults.state import State, differences
 from bench.faults.trial import Outcome, Trial
@@ -149,7 +149,7 @@ def _enter(row: Row, point: Point, outcome: Outcome) -> None:
 async def _reference(lab: Lab, scenario: Scenario, replicas: int) -> Reference:
     runs: dict[Begin, list[Outcome]] = {begin: [] for begin in Begin}
     for _ in range(_UNDISTURBED_RUNS):
-        for begin in Begin:
+        for begin in begins_of(replicas):
             runs[begin] += await Trial(lab, scenario, replicas, begin).run()
     every = [outcome for outcomes in runs.values() for outcome in outcomes]
     wrong = [line for one in every for line in (*one.differences, *differences(every[0].state, one.state))]
@@ -157,7 +157,7 @@ async def _reference(lab: Lab, scenario: Scenario, replicas: int) -> Reference:
         every[0].state,
         Extent(
             requests=max(len(one.trace) for one in runs[Begin.RUNNING]),
-            requests_of_start=max(len(one.trace) for one in runs[Begin.AWAY]),
+            requests_of_start=max((len(one.trace) for one in runs[Begin.AWAY]), default=0),
             view=max(one.view for one in runs[Begin.RUNNING]),
             events=max(one.events for one in runs[Begin.RUNNING]),
         ),

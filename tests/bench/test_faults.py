@@ -140,10 +140,11 @@ def test_each_step_has_one_event(changes: list[Change], wrong: list[str]) -> Non
 
 def test_points_are_exhaustive() -> None:
     """Each request is struck before and after, of a running operator and of one that starts; each event twice over."""
-    points = list(points_of("scale", 2, Extent(requests=3, requests_of_start=5, view=7, events=2)))
-    counts = {pattern: sum(point.pattern is pattern for point in points) for pattern in Pattern}
-    assert counts == {Pattern.KILLED: 2 * (3 + 5), Pattern.STALE: 7, Pattern.MISSED: 2}
-    assert len({str(point) for point in points}) == len(points)
+    for replicas, requests in ((1, 3 + 5), (2, 3)):
+        points = list(points_of("scale", replicas, Extent(requests=3, requests_of_start=5, view=7, events=2)))
+        counts = {pattern: sum(point.pattern is pattern for point in points) for pattern in Pattern}
+        assert counts == {Pattern.KILLED: 2 * requests, Pattern.STALE: 7, Pattern.MISSED: 2}
+        assert len({str(point) for point in points}) == len(points)
 
 
 def test_stale_views_run_one_after_another() -> None:

@@ -277,7 +277,7 @@ class ApiServer:
         self._changed = asyncio.Event()
 
     async def _watch(self, request: web.Request, place: Place) -> web.StreamResponse:
-        """Send what changes until the time is over; a bookmark when it is, as the real one does."""
+        """Send what changes until the time is over, at once where there is none; then a bookmark, as the real one."""
         query = request.query
         version = int(query["resourceVersion"] or 0)
         self.requests.append(Request("watch", place, dict(query), None, 200))
@@ -290,7 +290,7 @@ class ApiServer:
         labels = dict(part.split("=", 1) for part in query.get("labelSelector", "").split(",") if part)
         self._watches.add(asyncio.current_task())
         try:
-            async with asyncio.timeout(float(query["timeoutSeconds"])):
+            async with asyncio.timeout(float(query.get("timeoutSeconds", 0))):
                 while True:
                     changed = self._changed
                     for change in self._history:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from bench.faults.admin import Body
 from bench.faults.history import History
-from mistral_operator.api.names import INSTANCE_LABEL, KIND, MANAGER
+from mistral_operator.api.names import INSTANCE_LABEL, KIND, MANAGER, PLAN_ANNOTATION
 from mistral_operator.cluster.resources import CHILDREN, PODS
 
 State = dict[str, Any]
@@ -18,6 +18,7 @@ _UNLIKE: Final = frozenset(
         "lastTransitionTime", "verifiedAt", "finishedAt", "startedAt", "selfLink",
     }
 )  # fmt: skip
+_OF_CONTAINERS: Final = ("name", "image", "args", "env", "resources")
 # what others decide, and which one they take depends on what else there is
 _OF_OTHERS: Final = {
     "Deployment": frozenset({"deployment.kubernetes.io/revision"}),
@@ -122,14 +123,19 @@ def _is_our_apply(entry: Body) -> bool:
 
 
 def _pod(body: Body) -> Body | None:
-    """Return what a pod is; None for one that is on its way out."""
+    """Return what a pod is; None for one that is on its way out.
+
+    Not the hash of its template: it is another one where a ReplicaSet of a Deployment before has that name still.
+    """
     metadata = body["metadata"]
     if metadata.get("deletionTimestamp") is not None:
         return None
     conditions = body.get("status", {}).get("conditions") or ()
     ready = next((one["status"] for one in conditions if one["type"] == "Ready"), "Unknown")
-    labels = metadata.get("labels") or {}
-    return {"of": labels.get(INSTANCE_LABEL), "template": labels.get("pod-template-hash"), "ready": ready}
+    containers = [{name: one.get(name) for name in _OF_CONTAINERS} for one in body["spec"].get("containers") or ()]
+    labels, annotations = metadata.get("labels") or {}, metadata.get("annotations") or {}
+    plan = annotations.get(PLAN_ANNOTATION)
+    return {"of": labels.get(INSTANCE_LABEL), "plan": plan, "containers": containers, "ready": ready}
 
 
 def _name_of(value: Any, number: int) -> str:
